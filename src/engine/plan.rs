@@ -1,0 +1,304 @@
+//! Operations, their hazards, and their schedule.
+//!
+//! An agent records its update in the paper's order; nothing in that order says what may run together. The builder
+//! derives the hazards from the regions each operation reads and writes, and merges independent operations of one kernel
+//! into one dispatch over a table of problems: at batch 256 a dispatch costs a GPU more than its arithmetic, and wgpu
+//! puts a barrier before each. Scheduling uses slack: an operation waits until its kernel runs anyway, unless the
+//! critical path is waiting for it.
+
+use std::fmt;
+
+use super::kernel::{Kernel, Problem};
+use super::memory::{Arena, Memory, Region};
+use crate::error::{Error, Result};
+
+/// One operation of a plan: a kernel, one problem, and what it touches.
+#[derive(Clone, Debug)]
+pub struct Op {
+    /// Path of what it is: `critic.0/target/layer 2`.
+    pub label: String,
+    /// The kernel that runs it.
+    pub kernel: &'static Kernel,
+    /// The kernel's problem, as words.
+    pub problem: Vec<u32>,
+    /// Regions it reads.
+    pub reads: Vec<Region>,
+    /// Regions it writes. It writes every element of them that is not padding.
+    pub writes: Vec<Region>,
+    /// Whether it samples: tests replace these operations by uploads.
+    pub sampling: bool,
+    /// The chunk of the dataset it reads; operations on different chunks need different bindings.
+    pub chunk: u32,
+    /// Longest chain of hazards that ends here, itself included.
+    pub level: u32,
+}
+
+impl Op {
+    /// Number of blocks of its twin.
+    pub fn blocks(&self) -> u32 {
+        (self.kernel.blocks)(&self.problem)
+    }
+
+    /// Whether `self`, recorded before `later`, must run before it.
+    fn precedes(&self, later: &Self) -> bool {
+        let meet = |a: &[Region], b: &[Region]| a.iter().any(|x| b.iter().any(|y| x.overlaps(*y)));
+        meet(&self.writes, &later.reads) || meet(&self.reads, &later.writes) || meet(&self.writes, &later.writes)
+    }
+
+    /// Whether `later` reads what `self` writes.
+    fn feeds(&self, later: &Self) -> bool {
+        self.writes.iter().any(|x| later.reads.iter().any(|y| x.overlaps(*y)))
+    }
+}
+
+/// Receives operations in the order of the algorithm.
+#[derive(Debug, Default)]
+pub struct PlanBuilder {
+    /// Where the operations' regions come from.
+    pub memory: Memory,
+    ops: Vec<Op>,
+    sampling: bool,
+    chunk: u32,
+    error: Option<Error>,
+}
+
+impl PlanBuilder {
+    /// An empty plan over `memory`.
+    pub fn new(memory: Memory) -> Self {
+        Self { memory, ..Self::default() }
+    }
+
+    /// A new region of activations.
+    pub fn activations(&mut self, rows: u32, cols: u32) -> Region {
+        self.memory.alloc(Arena::Activations, rows, cols)
+    }
+
+    /// Appends an operation.
+    pub fn push<P: Problem>(
+        &mut self,
+        label: impl Into<String>,
+        kernel: &'static Kernel,
+        problem: &P,
+        reads: &[Region],
+        writes: &[Region],
+    ) {
+        self.ops.push(Op {
+            label: label.into(),
+            kernel,
+            problem: bytemuck::cast_slice(bytemuck::bytes_of(problem)).to_vec(),
+            reads: reads.to_vec(),
+            writes: writes.to_vec(),
+            sampling: self.sampling,
+            chunk: self.chunk,
+            level: 0,
+        });
+    }
+
+    /// Everything recorded by `record` is sampling: tests replace it by uploads.
+    pub fn sampling(&mut self, record: impl FnOnce(&mut Self)) {
+        self.sampling = true;
+        record(self);
+        self.sampling = false;
+    }
+
+    /// Everything recorded by `record` reads chunk `chunk` of the dataset.
+    pub fn on_chunk(&mut self, chunk: u32, record: impl FnOnce(&mut Self)) {
+        self.chunk = chunk;
+        record(self);
+        self.chunk = 0;
+    }
+
+    /// Remembers the first `problem` for which `fits` is false; [`PlanBuilder::finish`] then fails with it.
+    pub fn check(&mut self, label: &str, fits: bool, problem: impl FnOnce() -> String) {
+        if !fits && self.error.is_none() {
+            self.error = Some(Error::Plan { label: label.to_owned(), problem: problem() });
+        }
+    }
+
+    /// Drops every operation that no operation chosen by `wanted` depends on: what is left computes just those.
+    pub fn keep_only(&mut self, wanted: impl Fn(&Op) -> bool) {
+        let mut keep: Vec<bool> = self.ops.iter().map(wanted).collect();
+        for later in (0..self.ops.len()).rev().filter(|&i| keep[i]).collect::<Vec<_>>() {
+            keep[later] = true;
+        }
+        for later in (0..self.ops.len()).rev() {
+            for earlier in 0..later {
+                keep[earlier] |= keep[later] && self.ops[earlier].feeds(&self.ops[later]);
+            }
+        }
+        let mut kept = keep.into_iter();
+        self.ops.retain(|_| kept.next().unwrap_or(false));
+    }
+
+    /// Schedules what was recorded since the last call.
+    ///
+    /// # Errors
+    /// [`Error::Plan`]: the first operation whose shapes did not fit.
+    pub fn finish(&mut self) -> Result<Plan> {
+        if let Some(error) = self.error.take() {
+            return Err(error);
+        }
+        Ok(Plan::schedule(std::mem::take(&mut self.ops)))
+    }
+}
+
+/// Operations of one kernel that run together.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    /// The kernel.
+    pub kernel: &'static Kernel,
+    /// The operations, as a range of [`Plan::ops`].
+    pub ops: std::ops::Range<usize>,
+    /// The dataset chunk they read.
+    pub chunk: u32,
+}
+
+/// A schedule, ready to be replayed.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// Operations in the order of execution.
+    pub ops: Vec<Op>,
+    /// Which of them run together, in order.
+    pub dispatches: Vec<Dispatch>,
+    /// Length of the longest chain of hazards: no schedule has fewer dispatches.
+    pub levels: u32,
+}
+
+impl Plan {
+    fn schedule(mut ops: Vec<Op>) -> Self {
+        let hazards = Hazards::of(&ops);
+        for (op, level) in ops.iter_mut().zip(&hazards.level) {
+            op.level = *level;
+        }
+        let order = hazards.groups(&ops);
+        let mut slots: Vec<Option<Op>> = ops.into_iter().map(Some).collect();
+        let mut plan = Self { levels: hazards.level.iter().copied().max().unwrap_or(0), ..Self::default() };
+        for group in order {
+            let start = plan.ops.len();
+            plan.ops.extend(group.iter().filter_map(|&i| slots[i].take()));
+            let first = &plan.ops[start];
+            plan.dispatches.push(Dispatch { kernel: first.kernel, chunk: first.chunk, ops: start..plan.ops.len() });
+        }
+        plan
+    }
+
+    /// The same plan without the operations that sample; their results are uploaded instead.
+    #[must_use]
+    pub fn without_sampling(&self) -> Self {
+        Self::schedule(self.recorded_order().into_iter().filter(|op| !op.sampling).collect())
+    }
+
+    // Execution order respects every hazard, so it is as good an order to schedule from as the recorded one.
+    fn recorded_order(&self) -> Vec<Op> {
+        self.ops.clone()
+    }
+
+    /// Floating-point operations of its matrix products, for one lane: 2 * rows * depth * columns, padding counted.
+    pub fn product_flops(&self) -> u64 {
+        self.ops
+            .iter()
+            .filter(|op| op.kernel.name.starts_with("matmul"))
+            .map(|op| {
+                let size = |r: &Region| u64::from(r.rows) * u64::from(r.cols);
+                // out = a b: the three sizes multiply to (rows * depth * cols)^2.
+                let product = size(&op.reads[0]) as f64 * size(&op.reads[1]) as f64 * size(&op.writes[0]) as f64;
+                2 * product.sqrt().round() as u64
+            })
+            .sum()
+    }
+}
+
+/// The hazards of a list of operations.
+struct Hazards {
+    /// Operations that must come before each.
+    before: Vec<Vec<usize>>,
+    /// Operations that must come after each.
+    after: Vec<Vec<usize>>,
+    /// Longest chain that ends at each.
+    level: Vec<u32>,
+    /// Longest chain that starts at each.
+    height: Vec<u32>,
+}
+
+impl Hazards {
+    fn of(ops: &[Op]) -> Self {
+        let n = ops.len();
+        let (mut before, mut after) = (vec![Vec::new(); n], vec![Vec::new(); n]);
+        for later in 0..n {
+            for earlier in 0..later {
+                if ops[earlier].precedes(&ops[later]) {
+                    before[later].push(earlier);
+                    after[earlier].push(later);
+                }
+            }
+        }
+        let mut level = vec![1; n];
+        for i in 0..n {
+            level[i] = before[i].iter().map(|&b: &usize| level[b] + 1).max().unwrap_or(1);
+        }
+        let mut height = vec![1; n];
+        for i in (0..n).rev() {
+            height[i] = after[i].iter().map(|&a: &usize| height[a] + 1).max().unwrap_or(1);
+        }
+        Self { before, after, level, height }
+    }
+
+    /// Groups that run together, in order: always the kernel of the most urgent ready operation, with everything of that
+    /// kernel that is ready. Urgent is what has the longest chain behind it; among equals, what was recorded first.
+    fn groups(&self, ops: &[Op]) -> Vec<Vec<usize>> {
+        let mut waiting: Vec<usize> = self.before.iter().map(Vec::len).collect();
+        let mut ready: Vec<usize> = (0..ops.len()).filter(|&i| waiting[i] == 0).collect();
+        let mut groups = Vec::new();
+        while let Some(&urgent) = ready.iter().max_by_key(|&&i| (self.height[i], std::cmp::Reverse(i))) {
+            let together = |i: usize| std::ptr::eq(ops[i].kernel, ops[urgent].kernel) && ops[i].chunk == ops[urgent].chunk;
+            let (mut group, rest): (Vec<_>, Vec<_>) = ready.into_iter().partition(|&i| together(i));
+            group.sort_unstable();
+            ready = rest;
+            for &done in &group {
+                for &next in &self.after[done] {
+                    waiting[next] -= 1;
+                    if waiting[next] == 0 {
+                        ready.push(next);
+                    }
+                }
+            }
+            groups.push(group);
+        }
+        groups
+    }
+}
+
+fn shape(region: &Region) -> String {
+    if region.rows == 1 { format!("[{}]", region.cols) } else { format!("[{},{}]", region.rows, region.cols) }
+}
+
+/// Consecutive equal shapes are written once, with their number.
+fn shapes(regions: &[Region]) -> String {
+    let mut parts: Vec<(String, usize)> = Vec::new();
+    for region in regions {
+        let text = shape(region);
+        match parts.last_mut() {
+            Some((last, count)) if *last == text => *count += 1,
+            _ => parts.push((text, 1)),
+        }
+    }
+    let parts = parts.into_iter().map(|(text, count)| if count == 1 { text } else { format!("{count}x{text}") });
+    parts.collect::<Vec<_>>().join(" ")
+}
+
+impl fmt::Display for Plan {
+    /// One line a dispatch, one line an operation, then `N levels, M dispatches`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, dispatch) in self.dispatches.iter().enumerate() {
+            let ops = &self.ops[dispatch.ops.clone()];
+            let groups: u32 = ops.iter().map(|op| (dispatch.kernel.shaders[0].groups)(&op.problem)).sum();
+            let plural = if ops.len() == 1 { "" } else { "s" };
+            writeln!(f, "{:>4}  {:<20} {:>3} problem{plural}, grid {groups}", number + 1, dispatch.kernel.name, ops.len())?;
+            for op in ops {
+                let (reads, writes) = (shapes(&op.reads), shapes(&op.writes));
+                writeln!(f, "        level {:>3}  {:<34} {reads} -> {writes}", op.level, op.label)?;
+            }
+        }
+        writeln!(f, "{} levels, {} dispatches", self.levels, self.dispatches.len())
+    }
+}

@@ -1,0 +1,57 @@
+//! `ema`: a target network follows its source.
+
+use super::prelude::*;
+
+problem! {
+    /// target <- tau * source + (1 - tau) * target.
+    pub struct EmaProblem {
+        /// Weights: the source.
+        pub source: u32,
+        /// Weights: the target.
+        pub target: u32,
+        /// Elements; a multiple of 4.
+        pub count: u32,
+        /// Scalar slot of tau, per update.
+        pub tau: u32,
+    }
+}
+
+/// The target averages the source as it was *before* this update's step, as fql `agents/fql.py`, `target_update` does:
+/// record it before Adam.
+#[derive(Debug)]
+pub struct Ema;
+
+/// Elements of a block of the twin.
+const BLOCK: u32 = 16_384;
+
+impl Operation for Ema {
+    type Problem = EmaProblem;
+    const NAME: &'static str = "ema";
+    const SHADERS: &'static [Shader] = &[shader!("ema", groups: |p: EmaProblem| per_64(p.count / 4))];
+
+    fn blocks(p: &EmaProblem) -> u32 {
+        p.count.div_ceil(BLOCK)
+    }
+
+    #[inline(always)]
+    fn twin<R: Real>(p: &EmaProblem, cx: &Context<'_, R>, block: u32) {
+        let start = block * BLOCK;
+        let count = BLOCK.min(p.count - start);
+        let tau = cx.scalar(p.tau);
+        let source = cx.row(WEIGHTS, p.source + start, count);
+        for (target, source) in cx.row_mut(WEIGHTS, p.target + start, count).iter_mut().zip(source) {
+            *target = tau * *source + (R::ONE - tau) * *target;
+        }
+    }
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel::of::<Ema>();
+
+/// Moves `target` towards `source`: contiguous ranges of weights of one length, each given as one row.
+pub fn record(plan: &mut PlanBuilder, label: &str, source: Region, target: Region, tau: u32) {
+    let fits = source.rows == 1 && target.rows == 1 && source.cols == target.cols && source.cols.is_multiple_of(4);
+    plan.check(label, fits, || format!("{source:?} -> {target:?}"));
+    let problem = EmaProblem { source: source.offset, target: target.offset, count: source.cols, tau, ..Default::default() };
+    plan.push(label, &KERNEL, &problem, &[source, target], &[target]);
+}

@@ -1,0 +1,217 @@
+//! `matmul_nn`: the forward product of a layer, with what follows it fused: bias, GELU, clip, or an Euler step.
+
+use super::prelude::*;
+use crate::engine::gelu;
+use crate::engine::real::{MutOperand, Operand};
+
+problem! {
+    /// out = epilogue(a b + bias).
+    pub struct MatmulNnProblem {
+        /// Activations: a, [rows, depth].
+        pub a: u32,
+        /// Elements between rows of a.
+        pub a_stride: u32,
+        /// Weights: b, [depth, cols].
+        pub b: u32,
+        /// Elements between rows of b.
+        pub b_stride: u32,
+        /// Weights: bias, [cols].
+        pub bias: u32,
+        /// Activations: out, [rows, cols].
+        pub out: u32,
+        /// Elements between rows of out.
+        pub out_stride: u32,
+        /// Activations: GELU's derivative, or the value before the clip; `NONE` if not wanted.
+        pub second: u32,
+        /// Elements between rows of `second`.
+        pub second_stride: u32,
+        /// Activations: where the Euler step starts.
+        pub x: u32,
+        /// Elements between rows of x.
+        pub x_stride: u32,
+        /// Rows.
+        pub rows: u32,
+        /// Columns of a and rows of b, padding included.
+        pub depth: u32,
+        /// Columns of b, padding not counted.
+        pub cols: u32,
+        /// 0: none. 1: GELU. 2: clip to [-1, 1]. 3: Euler step. 4: Euler step, then clip.
+        pub epilogue: u32,
+        /// Number of Euler steps that make up the unit of time.
+        pub steps: u32,
+    }
+}
+
+/// What happens to `z = a b + bias` before it is stored.
+#[derive(Clone, Copy, Debug)]
+pub enum Epilogue {
+    /// out = z.
+    None,
+    /// out = GELU(z); its derivative at z goes to `derivative`, for the backward pass.
+    Gelu {
+        /// [rows, cols], where a backward pass follows.
+        derivative: Option<Region>,
+    },
+    /// out = clip(z, -1, 1); z itself goes to `raw`.
+    Clip {
+        /// [rows, cols], where someone needs it.
+        raw: Option<Region>,
+    },
+    /// out = x + z / steps: one Euler step of `dx/dt = z`, clipped to [-1, 1] if `last`.
+    Euler {
+        /// [rows, cols]: the state before the step.
+        x: Region,
+        /// Steps in the whole integration.
+        steps: u32,
+        /// Whether the integration ends here.
+        last: bool,
+    },
+}
+
+impl Epilogue {
+    fn second(self) -> Option<Region> {
+        match self {
+            Self::Gelu { derivative } => derivative,
+            Self::Clip { raw } => raw,
+            Self::None | Self::Euler { .. } => None,
+        }
+    }
+
+    fn mode(self) -> u32 {
+        match self {
+            Self::None => 0,
+            Self::Gelu { .. } => 1,
+            Self::Clip { .. } => 2,
+            Self::Euler { last, .. } => 3 + u32::from(last),
+        }
+    }
+}
+
+/// out = epilogue(a b + bias), a `[rows, depth]`, b `[depth, cols]`.
+#[derive(Debug)]
+pub struct MatmulNn;
+
+impl Operation for MatmulNn {
+    type Problem = MatmulNnProblem;
+    const NAME: &'static str = "matmul_nn";
+    const SHADERS: &'static [Shader] = &[
+        shader!("matmul_nn", "math", groups: |p: MatmulNnProblem| p.rows.div_ceil(32) * p.cols.div_ceil(32)),
+        shader!(@software "matmul_nn_rows", "math", groups: |p: MatmulNnProblem| p.rows.div_ceil(8) * p.cols.div_ceil(64)),
+    ];
+
+    fn blocks(p: &MatmulNnProblem) -> u32 {
+        p.rows.div_ceil(ROWS)
+    }
+
+    #[inline(always)]
+    fn twin<R: Real>(p: &MatmulNnProblem, cx: &Context<'_, R>, block: u32) {
+        let (first, end) = block_rows(p.rows, block);
+        let (rows, cols) = (end - first, padded(p.cols));
+        let (a, b) = (p.a + first * p.a_stride, p.b);
+        // SAFETY: `Context::matrix` checked the extents; a, b and out lie in different regions.
+        unsafe {
+            R::matmul(
+                MutOperand {
+                    data: cx.matrix(ACTIVATIONS, p.out + first * p.out_stride, (rows, cols), p.out_stride, true),
+                    shape: (rows as usize, cols as usize),
+                    stride: p.out_stride as isize,
+                },
+                Operand {
+                    data: cx.matrix(ACTIVATIONS, a, (rows, p.depth), p.a_stride, false),
+                    shape: (rows as usize, p.depth as usize),
+                    strides: (p.a_stride as isize, 1),
+                },
+                Operand {
+                    data: cx.matrix(WEIGHTS, b, (p.depth, cols), p.b_stride, false),
+                    shape: (p.depth as usize, cols as usize),
+                    strides: (p.b_stride as isize, 1),
+                },
+            );
+        }
+        for row in first..end {
+            finish_row(p, cx, row);
+        }
+    }
+}
+
+/// Bias and epilogue of one row of products.
+#[inline(always)]
+fn finish_row<R: Real>(p: &MatmulNnProblem, cx: &Context<'_, R>, row: u32) {
+    let cols = p.cols;
+    let out = cx.row_mut(ACTIVATIONS, p.out + row * p.out_stride, cols);
+    let bias = cx.row(WEIGHTS, p.bias, cols);
+    let second = (p.second != NONE).then(|| cx.row_mut(ACTIVATIONS, p.second + row * p.second_stride, padded(cols)));
+    match (p.epilogue, second) {
+        (1, None) => {
+            for (z, bias) in out.iter_mut().zip(bias) {
+                *z = gelu(*z + *bias).0;
+            }
+        }
+        (1, Some(derivative)) => {
+            for ((z, bias), d) in out.iter_mut().zip(bias).zip(&mut *derivative) {
+                (*z, *d) = gelu(*z + *bias);
+            }
+            derivative[cols as usize..].fill(R::ZERO);
+        }
+        (2, raw) => {
+            for (z, bias) in out.iter_mut().zip(bias) {
+                *z += *bias;
+            }
+            if let Some(raw) = raw {
+                raw[..cols as usize].copy_from_slice(out);
+                raw[cols as usize..].fill(R::ZERO);
+            }
+            out.iter_mut().for_each(|z| *z = z.clip());
+        }
+        (3 | 4, _) => {
+            let step = R::ONE / R::of(f64::from(p.steps));
+            let x = cx.row(ACTIVATIONS, p.x + row * p.x_stride, cols);
+            for ((z, bias), x) in out.iter_mut().zip(bias).zip(x) {
+                let moved = *x + (*z + *bias) * step;
+                *z = if p.epilogue == 4 { moved.clip() } else { moved };
+            }
+        }
+        _ => {
+            for (z, bias) in out.iter_mut().zip(bias) {
+                *z += *bias;
+            }
+        }
+    }
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel::of::<MatmulNn>();
+
+/// out = epilogue(a b + bias): a [rows, depth] and out [rows, cols] are activations, b [depth, cols] and bias [1, cols]
+/// weights. The padding of a's columns meets rows of b that are zero.
+pub fn record(plan: &mut PlanBuilder, label: &str, a: Region, b: Region, bias: Region, out: Region, epilogue: Epilogue) {
+    let x = if let Epilogue::Euler { x, .. } = epilogue { Some(x) } else { None };
+    let second = epilogue.second();
+    let like_out = |r: Region| (r.rows, r.cols) == (out.rows, out.cols);
+    let fits = a.rows == out.rows && a.padded_cols() == b.rows && b.cols == out.cols && bias.cols == out.cols;
+    plan.check(label, fits && x.is_none_or(like_out) && second.is_none_or(like_out), || {
+        format!("{a:?} x {b:?} + {bias:?} -> {out:?}, {epilogue:?}")
+    });
+    let problem = MatmulNnProblem {
+        a: a.offset,
+        a_stride: a.stride,
+        b: b.offset,
+        b_stride: b.stride,
+        bias: bias.offset,
+        out: out.offset,
+        out_stride: out.stride,
+        second: offset(second),
+        second_stride: stride(second),
+        x: offset(x),
+        x_stride: stride(x),
+        rows: out.rows,
+        depth: b.rows,
+        cols: out.cols,
+        epilogue: epilogue.mode(),
+        steps: if let Epilogue::Euler { steps, .. } = epilogue { steps } else { 1 },
+        ..Default::default()
+    };
+    let reads: Vec<Region> = [a, b, bias].into_iter().chain(x).collect();
+    let writes: Vec<Region> = [out].into_iter().chain(second).collect();
+    plan.push(label, &KERNEL, &problem, &reads, &writes);
+}

@@ -1,0 +1,95 @@
+//! `matmul_tn`: the gradient with respect to a layer's weights.
+
+use super::prelude::*;
+use crate::engine::real::{MutOperand, Operand};
+
+problem! {
+    /// out = a^T b.
+    pub struct MatmulTnProblem {
+        /// Activations: a, [depth, rows].
+        pub a: u32,
+        /// Elements between rows of a.
+        pub a_stride: u32,
+        /// Activations: b, [depth, cols].
+        pub b: u32,
+        /// Elements between rows of b.
+        pub b_stride: u32,
+        /// Training: out, [rows, cols].
+        pub out: u32,
+        /// Elements between rows of out.
+        pub out_stride: u32,
+        /// Rows of out, padding of a's columns included.
+        pub rows: u32,
+        /// Rows of a and of b: the batch.
+        pub depth: u32,
+        /// Columns of out, padding included.
+        pub cols: u32,
+    }
+}
+
+/// out = a^T b; a `[depth, rows]`, b `[depth, cols]`.
+#[derive(Debug)]
+pub struct MatmulTn;
+
+impl Operation for MatmulTn {
+    type Problem = MatmulTnProblem;
+    const NAME: &'static str = "matmul_tn";
+    const SHADERS: &'static [Shader] = &[
+        shader!("matmul_tn", groups: |p: MatmulTnProblem| p.rows.div_ceil(32) * p.cols.div_ceil(32)),
+        shader!(@software "matmul_tn_rows", groups: |p: MatmulTnProblem| p.rows.div_ceil(8) * p.cols.div_ceil(64)),
+    ];
+
+    fn blocks(p: &MatmulTnProblem) -> u32 {
+        p.rows.div_ceil(ROWS)
+    }
+
+    #[inline(always)]
+    fn twin<R: Real>(p: &MatmulTnProblem, cx: &Context<'_, R>, block: u32) {
+        let (first, end) = block_rows(p.rows, block);
+        let rows = end - first;
+        // SAFETY: `Context::matrix` checked the extents; a, b and out lie in different regions.
+        unsafe {
+            R::matmul(
+                MutOperand {
+                    data: cx.matrix(TRAINING, p.out + first * p.out_stride, (rows, p.cols), p.out_stride, true),
+                    shape: (rows as usize, p.cols as usize),
+                    stride: p.out_stride as isize,
+                },
+                Operand {
+                    data: cx.matrix(ACTIVATIONS, p.a + first, (p.depth, rows), p.a_stride, false),
+                    shape: (p.depth as usize, rows as usize),
+                    strides: (p.a_stride as isize, 1),
+                }
+                .transposed(),
+                Operand {
+                    data: cx.matrix(ACTIVATIONS, p.b, (p.depth, p.cols), p.b_stride, false),
+                    shape: (p.depth as usize, p.cols as usize),
+                    strides: (p.b_stride as isize, 1),
+                },
+            );
+        }
+    }
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel::of::<MatmulTn>();
+
+/// out = a^T b: a [batch, rows] (a layer's input) and b [batch, cols] (the gradient at its output) are activations, out
+/// [rows, cols] is a gradient.
+pub fn record(plan: &mut PlanBuilder, label: &str, a: Region, b: Region, out: Region) {
+    let fits = a.rows == b.rows && a.padded_cols() == out.rows && b.cols == out.cols;
+    plan.check(label, fits, || format!("{a:?}^T x {b:?} -> {out:?}"));
+    let problem = MatmulTnProblem {
+        a: a.offset,
+        a_stride: a.stride,
+        b: b.offset,
+        b_stride: b.stride,
+        out: out.offset,
+        out_stride: out.stride,
+        rows: out.rows,
+        depth: a.rows,
+        cols: out.padded_cols(),
+        ..Default::default()
+    };
+    plan.push(label, &KERNEL, &problem, &[a, b], &[out]);
+}

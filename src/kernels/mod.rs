@@ -1,0 +1,146 @@
+//! One file per operation: its contract, its `record` and its CPU twin, under the same stem as its shader.
+//!
+//! To add a kernel: `shaders/x.wgsl`, `src/kernels/x.rs`, and one line in [`ALL`]; the contract test, the kernel tests
+//! and the benches iterate that list.
+
+pub mod adam;
+pub mod clock;
+pub mod column_sum;
+pub mod critic_loss;
+pub mod distill;
+pub mod ema;
+pub mod flow_loss;
+pub mod gather;
+pub mod interpolate;
+pub mod layer_norm;
+pub mod layer_norm_backward;
+pub mod layer_norm_gradient;
+pub mod matmul_nn;
+pub mod matmul_nt;
+pub mod matmul_tn;
+pub mod metric;
+pub mod noise;
+pub mod q_loss;
+pub mod random;
+pub mod sample_batch;
+pub mod td_target;
+pub mod time_embedding;
+
+use crate::engine::Kernel;
+
+/// Every kernel.
+pub static ALL: &[&Kernel] = &[
+    &clock::KERNEL,
+    &sample_batch::KERNEL,
+    &gather::KERNEL,
+    &noise::KERNEL,
+    &time_embedding::KERNEL,
+    &interpolate::KERNEL,
+    &matmul_nn::KERNEL,
+    &matmul_nt::KERNEL,
+    &matmul_tn::KERNEL,
+    &column_sum::KERNEL,
+    &layer_norm::KERNEL,
+    &layer_norm_backward::KERNEL,
+    &layer_norm_gradient::KERNEL,
+    &td_target::KERNEL,
+    &critic_loss::KERNEL,
+    &q_loss::KERNEL,
+    &distill::KERNEL,
+    &flow_loss::KERNEL,
+    &adam::KERNEL,
+    &ema::KERNEL,
+    &metric::KERNEL,
+];
+
+/// How the values of several critics, or of several actions, become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aggregate {
+    /// The first alone.
+    First = 0,
+    /// Their mean.
+    Mean = 1,
+    /// Their minimum.
+    Min = 2,
+    /// Their maximum.
+    Max = 3,
+}
+
+/// What every kernel file uses.
+mod prelude {
+    pub(super) use super::Aggregate;
+    pub(super) use crate::engine::kernel::typed;
+    pub(super) use crate::engine::{Arena, Context, Kernel, NONE, Operation, PlanBuilder, Real, Region, Shader, padded, problem};
+    pub(super) use crate::shader;
+
+    pub(super) const WEIGHTS: Arena = Arena::Weights;
+    pub(super) const TRAINING: Arena = Arena::Training;
+    pub(super) const ACTIVATIONS: Arena = Arena::Activations;
+
+    /// Rows of a block of a twin that works row by row: a quarter of the usual batch, so that a block of 512 columns
+    /// stays in the second-level cache and four threads can share a product.
+    pub(super) const ROWS: u32 = 64;
+
+    /// The rows of block `block`: first, and one past the last.
+    #[inline(always)]
+    pub(super) fn block_rows(rows: u32, block: u32) -> (u32, u32) {
+        (block * ROWS, rows.min((block + 1) * ROWS))
+    }
+
+    /// Workgroups of 64 invocations for `invocations` of them.
+    pub(super) const fn per_64(invocations: u32) -> u32 {
+        invocations.div_ceil(64)
+    }
+
+    /// Offset of an operand that may be missing.
+    pub(super) fn offset(region: Option<Region>) -> u32 {
+        region.map_or(NONE, |r| r.offset)
+    }
+
+    /// Stride of an operand that may be missing.
+    pub(super) fn stride(region: Option<Region>) -> u32 {
+        region.map_or(0, |r| r.stride)
+    }
+
+    /// `aggregate` over `count` values.
+    #[inline(always)]
+    pub(super) fn aggregate<R: Real>(how: u32, count: u32, value: impl Fn(u32) -> R) -> R {
+        let mut result = value(0);
+        if how == Aggregate::First as u32 {
+            return result;
+        }
+        for i in 1..count {
+            let next = value(i);
+            result = match how {
+                1 => result + next,
+                2 => result.at_most(next),
+                _ => result.at_least(next),
+            };
+        }
+        if how == Aggregate::Mean as u32 { result / R::of(f64::from(count)) } else { result }
+    }
+}
+
+/// A shader of a kernel: its file's stem, the shared files it uses, and its workgroups for a problem.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! shader {
+    (@software $stem:literal $(, $shared:literal)*, groups: |$p:tt: $problem:ty| $groups:expr) => {
+        Shader { software: true, ..shader!($stem $(, $shared)*, groups: |$p: $problem| $groups) }
+    };
+    ($stem:literal $(, $shared:literal)*, groups: |$p:tt: $problem:ty| $groups:expr) => {
+        Shader {
+            entry: $stem,
+            source: &[
+                include_str!("../../shaders/shared/memory.wgsl"),
+                $(include_str!(concat!("../../shaders/shared/", $shared, ".wgsl")),)*
+                include_str!(concat!("../../shaders/", $stem, ".wgsl")),
+            ],
+            groups: |words| {
+                let $p = typed::<$problem>(words);
+                $groups
+            },
+            software: false,
+        }
+    };
+}

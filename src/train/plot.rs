@@ -1,0 +1,60 @@
+//! Pictures of a run: learning curves, and the learned vector field on its maze.
+//!
+//! Each picture is laid out once as a `Scene` and written twice, as `<stem>.svg` and `<stem>.png`. Letters are
+//! drawn as outlines from a table inside the library, so both files show the same thing on every machine, and no font or
+//! system library is needed. The same input gives the same bytes.
+
+mod axis;
+mod curves;
+mod field;
+mod field_panel;
+mod font;
+mod legend;
+mod marks;
+mod raster;
+mod scene;
+mod series;
+mod style;
+mod svg;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::error::{Error, Result};
+pub use curves::{Panel, Series, learning_curves};
+pub use field::{Arrow, Field, FieldPanel, Goal, Maze, Rollout, ScalarGrid, vector_field};
+use scene::Scene;
+
+/// Writes `scene` as `<stem>.svg` and `<stem>.png`; the folder must exist.
+fn write_both(stem: &Path, scene: &Scene) -> Result<()> {
+    // Both are made before either is written: a picture that cannot be drawn leaves the old pair in place.
+    let png = raster::png(scene)?;
+    let svg = svg::document(scene);
+    write_whole(&with_suffix(stem, ".svg"), svg.as_bytes())?;
+    write_whole(&with_suffix(stem, ".png"), &png)
+}
+
+/// Appends to the file name; `Path::set_extension` would cut a stem such as `gfp-alpha0.5` at its dot.
+fn with_suffix(stem: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(stem);
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Writes a file so that a reader sees the old content or the new one, never a half: beside it, then renamed over it.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let beside = with_suffix(path, &format!(".{}.part", std::process::id()));
+    let written = fs::write(&beside, bytes)
+        .map_err(Error::io(path, "write"))
+        .and_then(|()| fs::rename(&beside, path).map_err(Error::io(path, "rename")));
+    if written.is_err() {
+        // The first error is the one to report; the leftover is removed as far as that is possible.
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}
