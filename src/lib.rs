@@ -1,7 +1,12 @@
 //! wgflow: hand-written GPU compute kernels that train offline-RL flow policies, and their CPU twins.
 #![warn(missing_docs)]
+pub mod agents;
+pub mod data;
 pub mod engine;
 pub mod envs;
 pub mod error;
 pub mod kernels;
+pub mod nets;
+pub mod train;
+
 pub use error::{Error, Result};

@@ -15,6 +15,7 @@ mod dataset;
 mod npy;
 pub mod npz;
 pub mod ogbench;
+pub mod replay;
 mod tasks;
 mod zip;
 
@@ -23,6 +24,8 @@ use std::io::Read;
 use std::path::Path;
 
 pub use dataset::{ACTION_LIMIT, Dataset, Parts};
+
+pub use replay::Layout;
 
 use crate::error::{Error, Result};
 

@@ -69,6 +69,12 @@ impl Region {
         Self { offset: self.offset + first * self.stride, rows: count, ..self }
     }
 
+    /// Column `index` alone, for reading: it may start anywhere, so kernels do not take it.
+    #[must_use]
+    pub const fn column(self, index: u32) -> Self {
+        Self { offset: self.offset + index, cols: 1, ..self }
+    }
+
     /// Columns including the padding.
     pub const fn padded_cols(self) -> u32 {
         padded(self.cols)
@@ -113,10 +119,6 @@ pub struct Memory {
     trained: u32,
 }
 
-/// A point in the allocation of activations, to which [`Memory::rewind`] goes back.
-#[derive(Clone, Copy, Debug)]
-pub struct Mark(u32);
-
 impl Memory {
     /// Empty arenas.
     pub fn new() -> Self {
@@ -136,6 +138,14 @@ impl Memory {
     pub fn seal_trained(&mut self) {
         self.trained = self.used[Arena::Weights.index()];
         self.used[Arena::Training.index()] = 3 * self.trained;
+    }
+
+    /// The same memory without gradients and moments, for acting.
+    #[must_use]
+    pub fn without_training(&self) -> Self {
+        let mut used = self.used;
+        used[Arena::Training.index()] = 0;
+        Self { used, ..*self }
     }
 
     /// Elements of the trained range, padding included.
@@ -166,25 +176,6 @@ impl Memory {
     /// Bytes per lane at 4 bytes an element.
     pub fn bytes(&self) -> u64 {
         self.used.iter().map(|&elements| u64::from(elements) * 4).sum()
-    }
-
-    /// The current end of the activations.
-    pub const fn mark(&self) -> Mark {
-        Mark(self.used[Arena::Activations.index()])
-    }
-
-    /// Forgets every activation allocated after `mark`, so that a second plan may use the same place: the two never run
-    /// at the same time. Returns the end that was reached, for [`Memory::grow`].
-    pub fn rewind(&mut self, mark: Mark) -> Mark {
-        let reached = self.mark();
-        self.used[Arena::Activations.index()] = mark.0;
-        reached
-    }
-
-    /// Makes the activations reach at least to `mark`.
-    pub fn grow(&mut self, mark: Mark) {
-        let used = &mut self.used[Arena::Activations.index()];
-        *used = (*used).max(mark.0);
     }
 }
 

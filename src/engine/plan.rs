@@ -57,6 +57,7 @@ pub struct PlanBuilder {
     /// Where the operations' regions come from.
     pub memory: Memory,
     ops: Vec<Op>,
+    scalars: Vec<&'static str>,
     sampling: bool,
     chunk: u32,
     error: Option<Error>,
@@ -71,6 +72,20 @@ impl PlanBuilder {
     /// A new region of activations.
     pub fn activations(&mut self, rows: u32, cols: u32) -> Region {
         self.memory.alloc(Arena::Activations, rows, cols)
+    }
+
+    /// The slot of the scalar `name` in every lane's table; a new name gets a new slot.
+    pub fn scalar(&mut self, name: &'static str) -> u32 {
+        let slot = self.scalars.iter().position(|&known| known == name).unwrap_or_else(|| {
+            self.scalars.push(name);
+            self.scalars.len() - 1
+        });
+        slot as u32
+    }
+
+    /// Names of the scalars in the order of their slots.
+    pub fn scalars(&self) -> &[&'static str] {
+        &self.scalars
     }
 
     /// Appends an operation.
@@ -118,9 +133,6 @@ impl PlanBuilder {
     /// Drops every operation that no operation chosen by `wanted` depends on: what is left computes just those.
     pub fn keep_only(&mut self, wanted: impl Fn(&Op) -> bool) {
         let mut keep: Vec<bool> = self.ops.iter().map(wanted).collect();
-        for later in (0..self.ops.len()).rev().filter(|&i| keep[i]).collect::<Vec<_>>() {
-            keep[later] = true;
-        }
         for later in (0..self.ops.len()).rev() {
             for earlier in 0..later {
                 keep[earlier] |= keep[later] && self.ops[earlier].feeds(&self.ops[later]);
@@ -185,12 +197,8 @@ impl Plan {
     /// The same plan without the operations that sample; their results are uploaded instead.
     #[must_use]
     pub fn without_sampling(&self) -> Self {
-        Self::schedule(self.recorded_order().into_iter().filter(|op| !op.sampling).collect())
-    }
-
-    // Execution order respects every hazard, so it is as good an order to schedule from as the recorded one.
-    fn recorded_order(&self) -> Vec<Op> {
-        self.ops.clone()
+        // The order of execution respects every hazard, so it is as good to schedule from as the recorded one.
+        Self::schedule(self.ops.iter().filter(|op| !op.sampling).cloned().collect())
     }
 
     /// Floating-point operations of its matrix products, for one lane: 2 * rows * depth * columns, padding counted.

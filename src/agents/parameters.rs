@@ -1,0 +1,112 @@
+//! The nets of an agent by name: what checkpoints, exports and initial weights go through.
+
+use super::config::Dims;
+use crate::engine::{Arena, Memory, Region};
+use crate::nets::{Ensemble, Flow, Mlp, Tensor, init};
+
+/// One tensor of an agent.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// `critic/dense0/kernel`; for a member of an ensemble the same name as the other members'.
+    pub name: String,
+    /// The member of an ensemble it belongs to, and how many there are.
+    pub member: Option<(u32, u32)>,
+    /// The tensor.
+    pub tensor: Tensor,
+    /// For a tensor of a target net: the tensor it follows, by number. It starts as a copy.
+    pub source: Option<usize>,
+}
+
+/// Allocates nets and remembers their tensors under the official names.
+#[derive(Clone, Debug, Default)]
+pub struct Parameters {
+    /// Where they are allocated.
+    pub memory: Memory,
+    entries: Vec<Entry>,
+    sealed: bool,
+}
+
+impl Parameters {
+    /// No nets yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Every tensor, in the order of allocation.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Two critics of (s, a).
+    pub fn critics(&mut self, name: &str, dims: Dims, hidden: &[u32]) -> Ensemble {
+        let ensemble = Ensemble::new(&mut self.memory, 2, (dims.obs, dims.action), hidden);
+        self.add_ensemble(name, &ensemble, None);
+        ensemble
+    }
+
+    /// A one-step policy mu(s, z): the input is [s | z], the output an action, not squashed.
+    pub fn actor(&mut self, name: &str, dims: Dims, hidden: &[u32]) -> Mlp {
+        let net = Mlp::new(&mut self.memory, &[dims.obs, dims.action], hidden, dims.action, false);
+        self.add(name, &net, None, None);
+        net
+    }
+
+    /// A flow policy's velocity field.
+    pub fn flow(&mut self, name: &str, dims: Dims, hidden: &[u32], time_dim: u32) -> Flow {
+        let flow = Flow::new(&mut self.memory, (dims.obs, dims.action), hidden, time_dim);
+        self.add(name, &flow.net, None, None);
+        flow
+    }
+
+    /// A target of the critics `source`, registered as `source_name`. No trained net may be allocated after the first
+    /// target.
+    pub fn target_of(&mut self, source: &Ensemble, name: &str, source_name: &str, dims: Dims, hidden: &[u32]) -> Ensemble {
+        if !self.sealed {
+            self.memory.seal_trained();
+            self.sealed = true;
+        }
+        let first = self.entries.iter().position(|e| e.name.starts_with(&format!("{source_name}/")));
+        let target = Ensemble::new(&mut self.memory, source.members.len() as u32, (dims.obs, dims.action), hidden);
+        self.add_ensemble(name, &target, first);
+        target
+    }
+
+    fn add_ensemble(&mut self, name: &str, ensemble: &Ensemble, mut source: Option<usize>) {
+        let count = ensemble.members.len() as u32;
+        for (j, member) in ensemble.members.iter().enumerate() {
+            self.add(name, member, Some((j as u32, count)), source);
+            source = source.map(|first| first + member.tensors().len());
+        }
+    }
+
+    fn add(&mut self, net: &str, mlp: &Mlp, member: Option<(u32, u32)>, source: Option<usize>) {
+        for (i, tensor) in mlp.tensors().into_iter().enumerate() {
+            let name = format!("{net}/{}", tensor.name);
+            self.entries.push(Entry { name, member, tensor, source: source.map(|first| first + i) });
+        }
+    }
+
+    /// The initial weights of `seed`, as a lane's whole weights arena.
+    pub fn initial(&self, seed: u64) -> Vec<f64> {
+        let mut arena = vec![0.0; self.memory.used()[Arena::Weights.index()] as usize];
+        for (number, entry) in self.entries.iter().enumerate() {
+            let values = match entry.source {
+                Some(source) => self.entries[source].tensor.pick(self.entries[source].tensor.region, &arena),
+                None => init::values(&entry.tensor, 1.0, seed, number as u32),
+            };
+            entry.tensor.place(entry.tensor.region, &values, &mut arena);
+        }
+        arena
+    }
+
+    /// Number of weights, padding not counted, of all nets whose name starts with `prefix`.
+    pub fn count(&self, prefix: &str) -> usize {
+        self.entries.iter().filter(|e| e.name.starts_with(prefix)).map(|e| e.tensor.len()).sum()
+    }
+
+    /// A lane's whole share of `arena`, as one row.
+    pub fn whole(&self, arena: Arena) -> Region {
+        let cols = self.memory.used()[arena.index()];
+        Region { arena, offset: 0, rows: 1, cols, stride: cols }
+    }
+}

@@ -1,0 +1,133 @@
+//! A trained policy that acts, on the CPU twin: well under a millisecond for one state, the same bits on every machine.
+
+use super::config::Dims;
+use super::parameters::Parameters;
+use super::{AgentConfig, Algorithm};
+use crate::engine::{Arena, Engine, Machine, PlanBuilder, PlanId, Region};
+use crate::error::Result;
+use crate::kernels::matmul_nn::Epilogue;
+use crate::kernels::random::{counter, key, normal_pair, philox, stream};
+use crate::nets::flow::Constant;
+use crate::nets::{Flow, Mlp, Scratch};
+
+/// Records a policy's forward pass.
+#[derive(Debug)]
+pub struct ActRecorder {
+    /// The plan.
+    pub plan: PlanBuilder,
+    /// States acted on at once.
+    pub rows: u32,
+    dims: Dims,
+    observations: Vec<Region>,
+    noise: Vec<Region>,
+    constants: Vec<Constant>,
+}
+
+impl ActRecorder {
+    /// Records the one-step action clip(mu(s, z)).
+    pub fn one_step_action(&mut self, actor: &Mlp) -> Region {
+        let input = actor.input(&mut self.plan, self.rows);
+        self.observations.push(actor.segment(input, 0));
+        self.noise.push(actor.segment(input, 1));
+        let action = self.plan.activations(self.rows, self.dims.action);
+        let clip = Epilogue::Clip { raw: None };
+        actor.forward(&mut self.plan, "actor", input, (action, clip), &mut Scratch::default());
+        action
+    }
+
+    /// Records the action of a flow after `steps` Euler steps, clipped.
+    pub fn flow_action(&mut self, flow: &Flow, steps: u32) -> Region {
+        let path = flow.path(&mut self.plan, self.rows, steps, &mut self.constants);
+        self.observations.extend(path.steps.iter().map(|step| step.observation));
+        self.noise.push(path.steps[0].x);
+        let action = self.plan.activations(self.rows, self.dims.action);
+        flow.integrate(&mut self.plan, "flow", &path, action);
+        action
+    }
+}
+
+/// A policy for a fixed number of states at once.
+#[derive(Debug)]
+pub struct Policy {
+    machine: Machine,
+    plan: PlanId,
+    observations: Vec<Region>,
+    noise: Vec<Region>,
+    action: Region,
+    dims: Dims,
+}
+
+impl Policy {
+    /// The policy `name` ("actor", "flow") of an agent with the given `weights` (a lane's whole weights arena), for
+    /// `rows` states at once.
+    ///
+    /// # Errors
+    /// [`crate::Error::Plan`] if the agent's recording is broken.
+    pub fn new(config: &AgentConfig, dims: Dims, name: &str, weights: &[f64], rows: u32, threads: usize) -> Result<Self> {
+        match config {
+            AgentConfig::Gfp(gfp) => Self::of(gfp, dims, name, weights, rows, threads),
+            AgentConfig::Fql(fql) => Self::of(fql, dims, name, weights, rows, threads),
+        }
+    }
+
+    fn of<A: Algorithm>(agent: &A, dims: Dims, name: &str, weights: &[f64], rows: u32, threads: usize) -> Result<Self> {
+        let mut parameters = Parameters::new();
+        let nets = agent.nets(dims, &mut parameters);
+        // Acting needs no gradients and no moments.
+        let mut r = ActRecorder {
+            plan: PlanBuilder::new(parameters.memory.without_training()),
+            rows,
+            dims,
+            observations: Vec::new(),
+            noise: Vec::new(),
+            constants: Vec::new(),
+        };
+        let action = agent.act(&nets, name, &mut r);
+        let plan = r.plan.finish()?;
+        let mut machine = Engine::cpu(Some(threads)).machine(&r.plan.memory, 1, &[], Vec::new())?;
+        machine.write(parameters.whole(Arena::Weights), 0, weights)?;
+        for (region, values) in &r.constants {
+            machine.write(*region, 0, values)?;
+        }
+        let plan = machine.load(&plan, 0)?;
+        Ok(Self { machine, plan, observations: r.observations, noise: r.noise, action, dims })
+    }
+
+    /// States acted on at once.
+    pub const fn rows(&self) -> usize {
+        self.action.rows as usize
+    }
+
+    /// Dimensions of a state and of an action.
+    pub const fn dims(&self) -> Dims {
+        self.dims
+    }
+
+    /// Actions ([rows, action_dim], in [-1, 1]) for `observations` ([rows, obs_dim]) and standard normal `noise` ([rows,
+    /// action_dim]).
+    ///
+    /// # Errors
+    /// [`crate::Error::Plan`] if a slice has the wrong length.
+    pub fn act(&mut self, observations: &[f32], noise: &[f64]) -> Result<Vec<f32>> {
+        let observations: Vec<f64> = observations.iter().copied().map(f64::from).collect();
+        for &region in &self.observations {
+            self.machine.write(region, 0, &observations)?;
+        }
+        for &region in &self.noise {
+            self.machine.write(region, 0, noise)?;
+        }
+        self.machine.submit(self.plan, 1)?;
+        Ok(self.machine.read(self.action, 0)?.into_iter().map(|x| x as f32).collect())
+    }
+}
+
+/// Standard normal noise for step `step` of episode `episode`: a pure function of the three numbers.
+pub fn act_noise(seed: u64, episode: u32, step: u32, action_dim: usize) -> Vec<f64> {
+    let quads = action_dim.div_ceil(4) as u32;
+    let draw = |quad: u32| {
+        let bits = philox(counter(step, stream::ACT, episode * quads + quad), key(seed));
+        let ((a, b), (c, d)) = (normal_pair::<f64>(bits[0], bits[1]), normal_pair::<f64>(bits[2], bits[3]));
+        [a, b, c, d]
+    };
+    (0..quads).flat_map(draw).take(action_dim).collect()
+}

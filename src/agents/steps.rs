@@ -1,0 +1,156 @@
+//! Steps that several agents share: each records one loss, its gradient and its metrics.
+
+use super::recorder::Recorder;
+use crate::engine::Region;
+use crate::kernels::flow_loss::Gate;
+use crate::kernels::matmul_nn::Epilogue;
+use crate::kernels::metric::Statistic;
+use crate::kernels::random::stream;
+use crate::kernels::{Aggregate, critic_loss, distill, flow_loss, interpolate, q_loss, td_target, time_embedding};
+use crate::nets::ensemble::Pair;
+use crate::nets::flow::Path;
+use crate::nets::{Ensemble, Flow, Mlp, Scratch};
+
+/// A noise's name and stream.
+pub(super) type Noise = (&'static str, u32);
+
+/// The actor's input [s | z], or [s' | z].
+fn actor_input(r: &mut Recorder<'_>, actor: &Mlp, next: bool, (name, stream): Noise) -> Region {
+    let input = actor.input(r.plan, r.batch());
+    let observation = actor.segment(input, 0);
+    if next { r.next_observation(observation) } else { r.observation(observation) }
+    r.normal(name, stream, actor.segment(input, 1));
+    input
+}
+
+/// Fills an integration's inputs: s (or s') in each step, noise as the first x.
+pub(super) fn fill_path(r: &mut Recorder<'_>, path: &Path, next: bool, (name, stream): Noise) {
+    for step in &path.steps {
+        if next { r.next_observation(step.observation) } else { r.observation(step.observation) }
+    }
+    r.normal(name, stream, path.steps[0].x);
+}
+
+/// [s' | clip(mu(s', z'))], the one-step actor's next action as a critic's input.
+pub(super) fn next_action(r: &mut Recorder<'_>, critic: &Ensemble, actor: &Mlp, noise: Noise) -> Pair {
+    let pair = critic.input(r.plan, r.batch());
+    r.next_observation(pair.observation);
+    let input = actor_input(r, actor, true, noise);
+    actor.forward(r.plan, "target/actor", input, (pair.action, Epilogue::Clip { raw: None }), &mut Scratch::default());
+    r.probe("next_action_actor", pair.action);
+    pair
+}
+
+/// The critics' Bellman loss against target values at one or two candidate actions; returns nothing, since nobody else
+/// needs the target.
+///
+/// Gradient reaches: critic. Stopped at: the target values.
+pub(super) fn bellman(
+    r: &mut Recorder<'_>,
+    critic: &Ensemble,
+    data: Pair,
+    next_q: &[(&'static str, Region)],
+    aggregates: (Aggregate, Aggregate),
+) {
+    let reward_mask = r.reward_mask();
+    let target = r.plan.activations(r.batch(), 4);
+    let discount = r.plan.scalar("discount");
+    let candidates: Vec<Region> = next_q.iter().map(|&(_, q)| q).collect();
+    td_target::record(r.plan, "target", &candidates, aggregates, reward_mask, discount, target);
+
+    let values = critic.forward(r.plan, "critic", data, r.training());
+    let (d_q, terms) = (r.plan.activations(values.q.rows, 1), r.plan.activations(r.batch(), 1));
+    critic_loss::record(r.plan, "critic", values.q, target, d_q, terms);
+    if r.training() {
+        critic.backward(r.plan, "critic", &values, d_q);
+    }
+    r.probe("q", values.q);
+    r.probe("bellman_target", target.column(0));
+    r.probe("next_q", target.column(1));
+    for (i, &(name, _)) in next_q.iter().enumerate() {
+        r.probe(name, target.column(2 + i as u32));
+    }
+    r.metric("critic_loss", terms, 0, Statistic::Mean);
+    r.metric("q_mean", values.q, 0, Statistic::Mean);
+    r.metric("q_min", values.q, 0, Statistic::Min);
+    r.metric("q_max", values.q, 0, Statistic::Max);
+    r.metric("target_q", target, 0, Statistic::Mean);
+}
+
+/// The one-step actor's loss: alpha mean_(b,d) (u - T)^2 - scale mean_b Q(s, clip(u)) with u = mu(s, z), scale lambda or
+/// 1. `value` is the aggregate over the critics and whether lambda scales the loss. Returns [s | clip(u)] and lambda.
+///
+/// Gradient reaches: actor. Stopped at: T, lambda, critic.
+pub(super) fn distilled_actor(
+    r: &mut Recorder<'_>,
+    (actor, critic): (&Mlp, &Ensemble),
+    noise: Noise,
+    target: Region,
+    (over_members, normalize): (Aggregate, bool),
+) -> (Pair, Region) {
+    let pair = critic.input(r.plan, r.batch());
+    r.observation(pair.observation);
+    let u = r.plan.activations(r.batch(), r.action_dim());
+    let input = actor_input(r, actor, false, noise);
+    let tape = actor.forward_kept(r.plan, "actor", input, (pair.action, Epilogue::Clip { raw: Some(u) }));
+    let values = critic.forward(r.plan, "critic at actor", pair, true);
+    let to = q_loss::Results {
+        d_q: r.plan.activations(values.q.rows, 1),
+        lambda: r.plan.activations(1, 1),
+        terms: r.plan.activations(r.batch(), 1),
+    };
+    q_loss::record(r.plan, "q loss", values.q, over_members, normalize, to);
+    let d_action = critic.backward_action(r.plan, "critic at actor", &values, to.d_q, r.action_dim());
+    let (d_u, terms) = (r.plan.activations(u.rows, u.cols), r.plan.activations(u.rows, 1));
+    let alpha = r.plan.scalar("alpha");
+    distill::record(r.plan, "distill", (u, target), d_action, alpha, (d_u, terms));
+    if r.training() {
+        actor.backward(r.plan, "actor", &tape, d_u);
+    }
+    r.probe("actor_action", u);
+    r.probe("flow_action", target);
+    r.probe("q_actor", values.q);
+    r.probe("lambda", to.lambda);
+    r.metric("q_loss", to.terms, 0, Statistic::Mean);
+    r.metric("lambda", to.lambda, 0, Statistic::Mean);
+    r.metric("distill_loss", terms, 0, Statistic::Mean);
+    (pair, to.lambda)
+}
+
+/// Flow matching on straight paths from noise x0 to the data's `action`, weighted by `gate` or not at all. Returns
+/// [g e, e, g, q_data, q_ref] of each row.
+///
+/// Gradient reaches: the flow. Stopped at: the gate.
+pub(super) fn flow_matching(
+    r: &mut Recorder<'_>,
+    flow: &Flow,
+    label: &'static str,
+    action: Region,
+    gate: Option<Gate>,
+) -> Region {
+    let (batch, dim) = (r.batch(), r.action_dim());
+    let input = flow.input(r.plan, batch);
+    r.observation(input.observation);
+    let x0 = r.plan.activations(batch, dim);
+    r.normal("x0", stream::X0, x0);
+    let t = if flow.embeds_time() { r.plan.activations(batch, 1) } else { input.time };
+    r.uniform("t", stream::T, t);
+    if flow.embeds_time() {
+        let constant = flow.frequencies(r.plan);
+        time_embedding::record(r.plan, label, t, constant.0, input.time);
+        r.outcome.constants.push(constant);
+    }
+    let velocity = r.plan.activations(batch, dim);
+    interpolate::record(r.plan, label, x0, action, t, input.x, velocity);
+    let prediction = r.plan.activations(batch, dim);
+    let tape = flow.velocity(r.plan, label, input, prediction);
+    let (d_prediction, out) = (r.plan.activations(batch, dim), r.plan.activations(batch, 5));
+    flow_loss::record(r.plan, label, (prediction, velocity), gate, (d_prediction, out));
+    if r.training() {
+        flow.net.backward(r.plan, label, &tape, d_prediction);
+    }
+    r.probe("flow_pred", prediction);
+    r.probe("flow_error", out.column(1));
+    r.metric("flow_loss", out, 0, Statistic::Mean);
+    out
+}

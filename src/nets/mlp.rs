@@ -1,0 +1,279 @@
+//! A multilayer perceptron: [dense, GELU, (layer norm)] for each hidden width, then a dense head.
+//!
+//! Layer norm comes after the activation, as in fql `utils/networks.py`, `MLP`.
+
+use crate::engine::{Arena, Memory, PlanBuilder, Region, padded};
+use crate::kernels::layer_norm::{self, Affine};
+use crate::kernels::layer_norm_backward::{self, Saved};
+use crate::kernels::matmul_nn::{self, Epilogue};
+use crate::kernels::{column_sum, layer_norm_gradient, matmul_nt, matmul_tn};
+
+/// Scalar slot name of the layer norms' epsilon.
+pub const LAYER_NORM_EPSILON: &str = "layer_norm_epsilon";
+
+/// One dense layer, and the layer norm after its activation.
+#[derive(Clone, Copy, Debug)]
+struct Layer {
+    /// [padded inputs, outputs].
+    kernel: Region,
+    /// [1, outputs].
+    bias: Region,
+    norm: Option<Affine>,
+}
+
+/// An MLP's weights.
+#[derive(Clone, Debug)]
+pub struct Mlp {
+    layers: Vec<Layer>,
+    /// Widths of the parts that the input is a concatenation of.
+    segments: Vec<u32>,
+}
+
+/// A weight tensor under its name in the official code.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    /// `dense0/kernel`, `dense0/bias`, `norm0/scale`, ...
+    pub name: String,
+    /// Where it lies; a kernel's region has a row for every padded input.
+    pub region: Region,
+    /// For a kernel, [inputs, outputs]; for a vector, [outputs].
+    pub shape: Vec<u32>,
+    /// For each row of the tensor, its row in the region.
+    pub rows: Vec<u32>,
+}
+
+impl Tensor {
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        self.rows.len() * self.region.cols as usize
+    }
+
+    /// Whether it holds no value.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Picks the tensor's values out of `arena`, a lane's share of the arena that `region` lies in.
+    pub fn pick(&self, region: Region, arena: &[f64]) -> Vec<f64> {
+        let row = |row: &u32| &arena[(region.offset + row * region.stride) as usize..][..region.cols as usize];
+        self.rows.iter().flat_map(row).copied().collect()
+    }
+
+    /// Puts `values` where they belong in `arena`.
+    pub fn place(&self, region: Region, values: &[f64], arena: &mut [f64]) {
+        for (row, values) in self.rows.iter().zip(values.chunks_exact(region.cols as usize)) {
+            arena[(region.offset + row * region.stride) as usize..][..values.len()].copy_from_slice(values);
+        }
+    }
+}
+
+/// What a forward pass leaves behind for the backward pass.
+#[derive(Clone, Debug)]
+pub struct Tape {
+    /// Input of each dense layer, the first being the net's.
+    inputs: Vec<Region>,
+    /// Derivative of each hidden layer's GELU.
+    derivatives: Vec<Region>,
+    /// What each hidden layer's norm saved.
+    norms: Vec<Saved>,
+}
+
+impl Mlp {
+    /// Allocates the weights of a net whose input is the concatenation of `segments`, each padded to 4 columns.
+    pub fn new(memory: &mut Memory, segments: &[u32], hidden: &[u32], out: u32, norm: bool) -> Self {
+        let mut layers = Vec::new();
+        let mut inputs: u32 = segments.iter().map(|&s| padded(s)).sum();
+        for (i, &width) in hidden.iter().chain([&out]).enumerate() {
+            let kernel = memory.alloc(Arena::Weights, padded(inputs), width);
+            let bias = memory.alloc(Arena::Weights, 1, width);
+            let norm = (norm && i < hidden.len()).then(|| Affine {
+                scale: memory.alloc(Arena::Weights, 1, width),
+                bias: memory.alloc(Arena::Weights, 1, width),
+            });
+            layers.push(Layer { kernel, bias, norm });
+            inputs = width;
+        }
+        Self { layers, segments: segments.to_vec() }
+    }
+
+    /// Columns of the input: the segments with their padding.
+    pub fn input_cols(&self) -> u32 {
+        self.segments.iter().map(|&s| padded(s)).sum()
+    }
+
+    /// The columns of segment `index` of an input.
+    pub fn segment(&self, input: Region, index: usize) -> Region {
+        let first = self.segments[..index].iter().map(|&s| padded(s)).sum();
+        input.columns(first, self.segments[index])
+    }
+
+    /// A new input of `rows` rows. What no operation writes stays zero.
+    pub fn input(&self, plan: &mut PlanBuilder, rows: u32) -> Region {
+        plan.activations(rows, self.input_cols())
+    }
+
+    /// Columns of the output.
+    pub fn out_cols(&self) -> u32 {
+        self.layers.last().map_or(0, |layer| layer.kernel.cols)
+    }
+
+    /// Its weights as one row: every layer, padding included.
+    pub fn range(&self) -> Region {
+        let first = self.layers[0].kernel;
+        let last = self.layers[self.layers.len() - 1].bias;
+        let cols = last.end() - first.offset;
+        Region { arena: Arena::Weights, offset: first.offset, rows: 1, cols, stride: cols }
+    }
+
+    /// Every tensor, under its official name.
+    pub fn tensors(&self) -> Vec<Tensor> {
+        let mut tensors = Vec::new();
+        for (i, layer) in self.layers.iter().enumerate() {
+            let rows = if i == 0 { self.segment_rows() } else { (0..self.layers[i - 1].kernel.cols).collect() };
+            let shape = vec![rows.len() as u32, layer.kernel.cols];
+            tensors.push(Tensor { name: format!("dense{i}/kernel"), region: layer.kernel, shape, rows });
+            let vector = |name: String, region: Region| Tensor { name, region, shape: vec![region.cols], rows: vec![0] };
+            tensors.push(vector(format!("dense{i}/bias"), layer.bias));
+            if let Some(norm) = layer.norm {
+                tensors.push(vector(format!("norm{i}/scale"), norm.scale));
+                tensors.push(vector(format!("norm{i}/bias"), norm.bias));
+            }
+        }
+        tensors
+    }
+
+    /// For each column of the concatenation without padding, its column with padding.
+    fn segment_rows(&self) -> Vec<u32> {
+        let mut first = 0;
+        let mut rows = Vec::new();
+        for &segment in &self.segments {
+            rows.extend(first..first + segment);
+            first += padded(segment);
+        }
+        rows
+    }
+
+    /// Records the forward pass of `input` into `out`, the head followed by `head`, with `scratch` for what lies between.
+    pub fn forward(
+        &self,
+        plan: &mut PlanBuilder,
+        label: &str,
+        input: Region,
+        (out, head): (Region, Epilogue),
+        scratch: &mut Scratch,
+    ) {
+        self.pass(plan, label, input, (out, head), Some(scratch));
+    }
+
+    /// The same, keeping everything that the backward pass needs.
+    pub fn forward_kept(&self, plan: &mut PlanBuilder, label: &str, input: Region, to: (Region, Epilogue)) -> Tape {
+        self.pass(plan, label, input, to, None)
+    }
+
+    fn pass(
+        &self,
+        plan: &mut PlanBuilder,
+        label: &str,
+        input: Region,
+        (out, head): (Region, Epilogue),
+        mut scratch: Option<&mut Scratch>,
+    ) -> Tape {
+        let keep = scratch.is_none();
+        let mut place = |plan: &mut PlanBuilder, (rows, cols)| match &mut scratch {
+            Some(scratch) => scratch.take(plan, rows, cols),
+            None => plan.activations(rows, cols),
+        };
+        let mut tape = Tape { inputs: vec![input], derivatives: Vec::new(), norms: Vec::new() };
+        let hidden = &self.layers[..self.layers.len() - 1];
+        let mut x = input;
+        for (i, layer) in hidden.iter().enumerate() {
+            let label = format!("{label}/layer {i}");
+            let shape = (input.rows, layer.kernel.cols);
+            let h = place(plan, shape);
+            let derivative = keep.then(|| plan.activations(shape.0, shape.1));
+            matmul_nn::record(plan, &label, x, layer.kernel, layer.bias, h, Epilogue::Gelu { derivative });
+            x = h;
+            if let Some(norm) = layer.norm {
+                let normal = place(plan, shape);
+                let stats = keep.then(|| plan.activations(shape.0, 2));
+                let epsilon = plan.scalar(LAYER_NORM_EPSILON);
+                layer_norm::record(plan, &label, h, norm, normal, stats, epsilon);
+                x = normal;
+                tape.norms.extend(stats.zip(derivative).map(|(stats, derivative)| Saved { x: h, stats, derivative }));
+            }
+            tape.inputs.push(x);
+            tape.derivatives.extend(derivative);
+        }
+        let last = self.layers[hidden.len()];
+        matmul_nn::record(plan, &format!("{label}/head"), x, last.kernel, last.bias, out, head);
+        tape
+    }
+
+    /// Records the gradients of the weights, from the gradient `d_out` at the output.
+    pub fn backward(&self, plan: &mut PlanBuilder, label: &str, tape: &Tape, d_out: Region) {
+        let mut d = d_out;
+        for (i, layer) in self.layers.iter().enumerate().rev() {
+            let label = format!("{label}/layer {i}");
+            matmul_tn::record(plan, &label, tape.inputs[i], d, Memory::gradient_of(layer.kernel));
+            column_sum::record(plan, &label, d, Memory::gradient_of(layer.bias));
+            if i > 0 {
+                d = self.step_back(plan, &label, tape, i, d, true);
+            }
+        }
+    }
+
+    /// Records the gradient at segment `segment` of the input, into `d_segment`, leaving the weights alone.
+    pub fn backward_input(
+        &self,
+        plan: &mut PlanBuilder,
+        label: &str,
+        tape: &Tape,
+        d_out: Region,
+        (segment, d_segment): (usize, Region),
+    ) {
+        let mut d = d_out;
+        for i in (1..self.layers.len()).rev() {
+            d = self.step_back(plan, &format!("{label}/layer {i}"), tape, i, d, false);
+        }
+        let first: u32 = self.segments[..segment].iter().map(|&s| padded(s)).sum();
+        let rows = self.layers[0].kernel.rows(first, padded(self.segments[segment]));
+        matmul_nt::record(plan, &format!("{label}/input"), d, rows, None, d_segment);
+    }
+
+    /// From the gradient at the output of dense layer `i` to the gradient at the output of dense layer `i - 1`.
+    fn step_back(&self, plan: &mut PlanBuilder, label: &str, tape: &Tape, i: usize, d: Region, weights: bool) -> Region {
+        let shape = (d.rows, self.layers[i - 1].kernel.cols);
+        let back = plan.activations(shape.0, shape.1);
+        let Some(norm) = self.layers[i - 1].norm else {
+            matmul_nt::record(plan, label, d, self.layers[i].kernel, Some(tape.derivatives[i - 1]), back);
+            return back;
+        };
+        let saved = tape.norms[i - 1];
+        matmul_nt::record(plan, label, d, self.layers[i].kernel, None, back);
+        if weights {
+            let gradient = Affine { scale: Memory::gradient_of(norm.scale), bias: Memory::gradient_of(norm.bias) };
+            layer_norm_gradient::record(plan, label, back, saved, gradient);
+        }
+        let through = plan.activations(shape.0, shape.1);
+        layer_norm_backward::record(plan, label, back, saved, norm.scale, through);
+        through
+    }
+}
+
+/// Places for passes that nobody goes back through: two in turn for each shape, over and over. Passes that share one run
+/// one after the other.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    pair: [Option<Region>; 2],
+    next: usize,
+}
+
+impl Scratch {
+    fn take(&mut self, plan: &mut PlanBuilder, rows: u32, cols: u32) -> Region {
+        self.next = 1 - self.next;
+        match self.pair[self.next] {
+            Some(region) if (region.rows, region.cols) == (rows, cols) => region,
+            _ => *self.pair[self.next].insert(plan.activations(rows, cols)),
+        }
+    }
+}

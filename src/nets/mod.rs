@@ -1,0 +1,10 @@
+//! Networks: forward and backward passes recorded on a plan.
+
+pub mod ensemble;
+pub mod flow;
+pub mod init;
+pub mod mlp;
+
+pub use ensemble::Ensemble;
+pub use flow::Flow;
+pub use mlp::{Mlp, Scratch, Tape, Tensor};

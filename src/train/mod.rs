@@ -1,0 +1,3 @@
+//! Training runs: never asks which agent it holds.
+
+pub mod plot;
