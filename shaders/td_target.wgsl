@@ -1,0 +1,46 @@
+// The Bellman target of a batch.
+//   y = reward + discount * mask * aggregate over candidates of (aggregate over critics of Q)
+// GFP release `agents/gfp.py`, `critic_loss`. q_first, q_second: [members * rows, 1], member after member; reward_mask:
+// [rows, 2]; out: [rows, 4] = [y, next_q, first, second]. One invocation per row. Gradient reaches: nothing.
+
+struct Problem {
+    first_group: u32,
+    q_first: u32,
+    q_second: u32,
+    q_stride: u32,
+    members: u32,
+    reward_mask: u32,
+    reward_mask_stride: u32,
+    out: u32,
+    out_stride: u32,
+    rows: u32,
+    over_members: u32,
+    over_candidates: u32,
+    discount: u32,
+}
+
+@compute @workgroup_size(64)
+fn td_target(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let number = group_index(group, groups);
+    let p = problems[problem_index(number)];
+    let lane = group.z;
+    let row = (number - p.first_group) * 64u + local;
+    if (row >= p.rows) {
+        return;
+    }
+    let two = p.q_second != NONE;
+    let step = p.q_stride / 4u;
+    let first = aggregate_members(p.over_members, p.members, activations_at(lane, p.q_first), step, p.rows, row);
+    var second = 0.0;
+    if (two) {
+        second = aggregate_members(p.over_members, p.members, activations_at(lane, p.q_second), step, p.rows, row);
+    }
+    let next_q = aggregate_two(p.over_candidates, first, second, two);
+    let reward_mask = activations[activations_at(lane, p.reward_mask + row * p.reward_mask_stride)];
+    let y = reward_mask.x + scalar(lane, p.discount) * reward_mask.y * next_q;
+    activations[activations_at(lane, p.out + row * p.out_stride)] = vec4<f32>(y, next_q, first, second);
+}

@@ -1,5 +1,6 @@
 // The bindings of every kernel. Each kernel declares its own `struct Problem`; the rest is the same everywhere, so that
-// one pipeline layout serves them all. Float arenas are bound as vec4: every offset and stride is a multiple of 4.
+// one pipeline layout serves them all. Float arenas are bound as vec4: every offset and stride is a multiple of 4, and
+// four neighbouring columns are a *quad*.
 
 struct Lanes {
     // Elements of a lane's share of weights, training, activations and words.
@@ -24,19 +25,26 @@ struct Lanes {
 // Stands for "no such operand".
 const NONE: u32 = 0xffffffffu;
 
-// A dispatch is groups_x * groups_y workgroups for each lane (z).
+// A dispatch is groups_x * groups_y workgroups for each lane (z). The grid may be larger than the table needs: what is
+// left over falls to the last problem, so every kernel leaves when its group or element is beyond its problem.
 fn group_index(group: vec3<u32>, groups: vec3<u32>) -> u32 {
     return group.x + group.y * groups.x;
 }
 
-// The problem a workgroup works on: the last one that starts at or before it.
+// The problem a workgroup works on: the last one that starts at or before it. By bisection, since each step waits for
+// a load and tables hold up to a few dozen problems.
 fn problem_index(group: u32) -> u32 {
-    var i = 0u;
-    let last = arrayLength(&problems) - 1u;
-    while (i < last && group >= problems[i + 1u].first_group) {
-        i += 1u;
+    var first = 0u;
+    var last = arrayLength(&problems) - 1u;
+    while (first < last) {
+        let middle = (first + last + 1u) / 2u;
+        if (problems[middle].first_group <= group) {
+            first = middle;
+        } else {
+            last = middle - 1u;
+        }
     }
-    return i;
+    return first;
 }
 
 // Scalar `slot` of `lane`.
@@ -56,4 +64,20 @@ fn activations_at(lane: u32, offset: u32) -> u32 {
 }
 fn words_at(lane: u32, offset: u32) -> u32 {
     return lane * lanes.strides.w + offset;
+}
+
+// Quads of a row of `cols` columns.
+fn quads_of(cols: u32) -> u32 {
+    return (cols + 3u) / 4u;
+}
+
+// Quad number `quad` of a row of `cols` columns, with zeros where it is padding.
+fn pad(value: vec4<f32>, quad: u32, cols: u32) -> vec4<f32> {
+    let col = vec4<u32>(4u * quad) + vec4<u32>(0u, 1u, 2u, 3u);
+    return select(vec4<f32>(0.0), value, col < vec4<u32>(cols));
+}
+
+// The sum of the four.
+fn across(value: vec4<f32>) -> f32 {
+    return (value.x + value.y) + (value.z + value.w);
 }

@@ -2,7 +2,7 @@
 
 use super::config::{Dims, of_lane};
 use super::parameters::Parameters;
-use super::recorder::{FIXED_SCALARS, Outcome, Pass, Recorder, Registers};
+use super::recorder::{Outcome, Pass, Recorder, Registers, fixed_scalar};
 use super::{AgentConfig, Algorithm, with_algorithm};
 use crate::data::Layout;
 use crate::engine::{Memory, Plan, PlanBuilder, Records};
@@ -87,11 +87,9 @@ impl Blueprint {
     pub fn scalar_table(&self, config: &AgentConfig, lanes: usize) -> Result<Vec<f64>> {
         let named = config.scalars();
         let value = |name: &str, lane: usize| {
-            if let Some((_, fixed)) = FIXED_SCALARS.iter().find(|(known, _)| *known == name) {
-                return Ok(*fixed);
-            }
             match named.iter().find(|(known, _)| *known == name) {
                 Some((name, values)) => of_lane(name, values, lane, lanes),
+                None if fixed_scalar(name).is_finite() => Ok(fixed_scalar(name)),
                 None => Err(Error::Plan { label: name.to_owned(), problem: "a scalar that the agent does not set".to_owned() }),
             }
         };

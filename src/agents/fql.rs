@@ -95,6 +95,10 @@ impl Algorithm for FqlConfig {
         r.optimise();
     }
 
+    fn critic(nets: &FqlNets) -> &Ensemble {
+        &nets.critic
+    }
+
     fn act(&self, nets: &FqlNets, policy: &str, r: &mut ActRecorder) -> Region {
         if policy == "flow" {
             r.flow_action(&nets.bc_flow, self.common.flow_steps)

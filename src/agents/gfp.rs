@@ -172,6 +172,10 @@ impl Algorithm for GfpConfig {
         r.optimise();
     }
 
+    fn critic(nets: &GfpNets) -> &Ensemble {
+        &nets.critic
+    }
+
     fn act(&self, nets: &GfpNets, policy: &str, r: &mut ActRecorder) -> Region {
         if policy == "flow" {
             r.flow_action(&nets.vabc, self.common.flow_steps)

@@ -25,6 +25,7 @@ pub use policy::Policy;
 
 use crate::engine::Region;
 use crate::error::{Error, Result};
+use crate::nets::Ensemble;
 use config::in_range;
 use policy::ActRecorder;
 use recorder::Recorder;
@@ -47,6 +48,8 @@ pub trait Algorithm {
     fn total(&self, metric: &dyn Fn(&str) -> f64, scalar: &dyn Fn(&str) -> f64) -> f64;
     /// Allocates its nets: the trained ones, then targets.
     fn nets(&self, dims: Dims, parameters: &mut Parameters) -> Self::Nets;
+    /// Its critics.
+    fn critic(nets: &Self::Nets) -> &Ensemble;
     /// Records one update.
     fn update(&self, nets: &Self::Nets, r: &mut Recorder<'_>);
     /// Records the action of policy `policy`.

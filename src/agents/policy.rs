@@ -2,11 +2,13 @@
 
 use super::config::Dims;
 use super::parameters::Parameters;
-use super::{AgentConfig, Algorithm};
+use super::recorder::fixed_scalar;
+use super::{AgentConfig, Algorithm, with_algorithm};
 use crate::engine::{Arena, Engine, Machine, PlanBuilder, PlanId, Region};
 use crate::error::Result;
 use crate::kernels::matmul_nn::Epilogue;
 use crate::kernels::random::{counter, key, normal_pair, philox, stream};
+use crate::nets::ensemble::Pair;
 use crate::nets::flow::Constant;
 use crate::nets::{Flow, Mlp, Scratch};
 
@@ -64,10 +66,7 @@ impl Policy {
     /// # Errors
     /// [`crate::Error::Plan`] if the agent's recording is broken.
     pub fn new(config: &AgentConfig, dims: Dims, name: &str, weights: &[f64], rows: u32, threads: usize) -> Result<Self> {
-        match config {
-            AgentConfig::Gfp(gfp) => Self::of(gfp, dims, name, weights, rows, threads),
-            AgentConfig::Fql(fql) => Self::of(fql, dims, name, weights, rows, threads),
-        }
+        with_algorithm!(config, agent => Self::of(agent, dims, name, weights, rows, threads))
     }
 
     fn of<A: Algorithm>(agent: &A, dims: Dims, name: &str, weights: &[f64], rows: u32, threads: usize) -> Result<Self> {
@@ -118,6 +117,55 @@ impl Policy {
         }
         self.machine.submit(self.plan, 1)?;
         Ok(self.machine.read(self.action, 0)?.into_iter().map(|x| x as f32).collect())
+    }
+}
+
+/// An agent's critics, for a fixed number of pairs at once.
+#[derive(Debug)]
+pub struct Values {
+    machine: Machine,
+    plan: PlanId,
+    input: Pair,
+    q: Region,
+}
+
+impl Values {
+    /// The critics of an agent with the given `weights` (a lane's whole weights arena), for `rows` pairs at once.
+    ///
+    /// # Errors
+    /// [`crate::Error::Plan`] if the agent's recording is broken.
+    pub fn new(config: &AgentConfig, dims: Dims, weights: &[f64], rows: u32, threads: usize) -> Result<Self> {
+        with_algorithm!(config, agent => Self::of(agent, dims, weights, rows, threads))
+    }
+
+    fn of<A: Algorithm>(agent: &A, dims: Dims, weights: &[f64], rows: u32, threads: usize) -> Result<Self> {
+        let mut parameters = Parameters::new();
+        let nets = agent.nets(dims, &mut parameters);
+        let mut plan = PlanBuilder::new(parameters.memory.without_training());
+        let input = A::critic(&nets).input(&mut plan, rows);
+        let q = A::critic(&nets).forward(&mut plan, "critic", input, false).q;
+        let finished = plan.finish()?;
+        let scalars: Vec<f64> = plan.scalars().iter().map(|name| fixed_scalar(name)).collect();
+        let mut machine = Engine::cpu(Some(threads)).machine(&plan.memory, 1, &scalars, Vec::new())?;
+        machine.write(parameters.whole(Arena::Weights), 0, weights)?;
+        let plan = machine.load(&finished, 0)?;
+        Ok(Self { machine, plan, input, q })
+    }
+
+    /// Mean over the critics of Q(s, a), one value a row, for `observations` ([rows, obs_dim]) and `actions` ([rows,
+    /// action_dim]).
+    ///
+    /// # Errors
+    /// [`crate::Error::Plan`] if a slice has the wrong length.
+    pub fn q(&mut self, observations: &[f32], actions: &[f32]) -> Result<Vec<f64>> {
+        let wide = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<_>>();
+        self.machine.write(self.input.observation, 0, &wide(observations))?;
+        self.machine.write(self.input.action, 0, &wide(actions))?;
+        self.machine.submit(self.plan, 1)?;
+        let q = self.machine.read(self.q, 0)?;
+        let rows = self.input.whole.rows as usize;
+        let members = q.len() / rows;
+        Ok((0..rows).map(|row| (0..members).map(|j| q[j * rows + row]).sum::<f64>() / members as f64).collect())
     }
 }
 

@@ -13,6 +13,11 @@ use crate::nets::flow::Constant;
 pub const FIXED_SCALARS: [(&str, f64); 4] =
     [("adam_beta1", 0.9), ("adam_beta2", 0.999), ("adam_epsilon", 1e-8), (crate::nets::mlp::LAYER_NORM_EPSILON, 1e-6)];
 
+/// The value of a scalar that no setting changes; NaN for another, so that a mistake shows.
+pub fn fixed_scalar(name: &str) -> f64 {
+    FIXED_SCALARS.iter().find(|(known, _)| *known == name).map_or(f64::NAN, |(_, value)| *value)
+}
+
 /// Rows of the metrics ring: as many updates may pass between two reads.
 pub const RING_PERIOD: u32 = 256;
 

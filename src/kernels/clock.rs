@@ -47,9 +47,9 @@ impl Operation for Clock {
     fn twin<R: Real>(p: &ClockProblem, cx: &Context<'_, R>, _: u32) {
         let clock = cx.words_mut(p.clock, 1);
         clock[0] += 1;
-        let corrections = cx.row_mut(ACTIVATIONS, p.corrections, 2);
-        corrections[0] = R::ONE - power(cx.scalar(p.beta1), clock[0]);
-        corrections[1] = R::ONE - power(cx.scalar(p.beta2), clock[0]);
+        let corrections = cx.row_mut(ACTIVATIONS, p.corrections, 4);
+        let [first, second] = [p.beta1, p.beta2].map(|beta| R::ONE - power(cx.scalar(beta), clock[0]));
+        corrections.copy_from_slice(&[first, second, R::ZERO, R::ZERO]);
     }
 }
 

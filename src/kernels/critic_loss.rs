@@ -12,9 +12,9 @@ problem! {
         /// Critics in the ensemble.
         pub members: u32,
         /// Activations: y, in the first column.
-        pub target: u32,
-        /// Elements between rows of the target.
-        pub target_stride: u32,
+        pub y: u32,
+        /// Elements between rows of y.
+        pub y_stride: u32,
         /// Activations: gradient of the loss at q.
         pub d_q: u32,
         /// Activations: each row's share of the loss, whose mean is the loss.
@@ -45,15 +45,15 @@ impl Operation for CriticLoss {
         let members = R::of(f64::from(p.members));
         let slope = R::of(2.0) / R::of(f64::from(p.members * p.rows));
         for row in 0..p.rows {
-            let y = cx.row(ACTIVATIONS, p.target + row * p.target_stride, 1)[0];
+            let y = cx.row(ACTIVATIONS, p.y + row * p.y_stride, 1)[0];
             let mut squares = R::ZERO;
             for member in 0..p.members {
                 let at = (member * p.rows + row) * p.q_stride;
                 let error = cx.row(ACTIVATIONS, p.q + at, 1)[0] - y;
                 squares += error * error;
-                cx.row_mut(ACTIVATIONS, p.d_q + at, 1)[0] = slope * error;
+                cx.row_mut(ACTIVATIONS, p.d_q + at, 4).copy_from_slice(&alone(slope * error));
             }
-            cx.row_mut(ACTIVATIONS, p.terms + row * p.terms_stride, 1)[0] = squares / members;
+            cx.row_mut(ACTIVATIONS, p.terms + row * p.terms_stride, 4).copy_from_slice(&alone(squares / members));
         }
     }
 }
@@ -69,8 +69,8 @@ pub fn record(plan: &mut PlanBuilder, label: &str, q: Region, target: Region, d_
         q: q.offset,
         q_stride: q.stride,
         members: q.rows / terms.rows,
-        target: target.offset,
-        target_stride: target.stride,
+        y: target.offset,
+        y_stride: target.stride,
         d_q: d_q.offset,
         terms: terms.offset,
         terms_stride: terms.stride,

@@ -3,16 +3,16 @@
 use super::prelude::*;
 
 problem! {
-    /// loss = mean over rows and dims of (u - target)^2; d_u = alpha d loss / du + d_action inside the clip.
+    /// loss = mean over rows and dims of (u - teacher)^2; d_u = alpha d loss / du + d_action inside the clip.
     pub struct DistillProblem {
         /// Activations: u, the actor's unclipped actions, [rows, cols].
         pub u: u32,
         /// Elements between rows of u.
         pub u_stride: u32,
-        /// Activations: target, the flow's integrated actions, [rows, cols].
-        pub target: u32,
-        /// Elements between rows of the target.
-        pub target_stride: u32,
+        /// Activations: teacher, the flow's integrated actions, [rows, cols].
+        pub teacher: u32,
+        /// Elements between rows of the teacher.
+        pub teacher_stride: u32,
         /// Activations: gradient of the Q loss at the clipped action, [rows, cols], one matrix a member.
         pub d_action: u32,
         /// Elements between rows of d_action.
@@ -56,7 +56,7 @@ impl Operation for Distill {
         let slope = cx.scalar(p.alpha) * R::of(2.0) / R::of(f64::from(p.rows * p.cols));
         for row in first..end {
             let u = cx.row(ACTIVATIONS, p.u + row * p.u_stride, p.cols);
-            let target = cx.row(ACTIVATIONS, p.target + row * p.target_stride, p.cols);
+            let target = cx.row(ACTIVATIONS, p.teacher + row * p.teacher_stride, p.cols);
             let d_u = cx.row_mut(ACTIVATIONS, p.d_u + row * p.d_u_stride, padded(p.cols));
             let mut squares = R::ZERO;
             for (col, d_u) in d_u[..p.cols as usize].iter_mut().enumerate() {
@@ -72,7 +72,8 @@ impl Operation for Distill {
                 *d_u = slope * error + ascent;
             }
             d_u[p.cols as usize..].fill(R::ZERO);
-            cx.row_mut(ACTIVATIONS, p.terms + row * p.terms_stride, 1)[0] = squares / R::of(f64::from(p.cols));
+            let term = alone(squares / R::of(f64::from(p.cols)));
+            cx.row_mut(ACTIVATIONS, p.terms + row * p.terms_stride, 4).copy_from_slice(&term);
         }
     }
 }
@@ -97,8 +98,8 @@ pub fn record(
     let problem = DistillProblem {
         u: u.offset,
         u_stride: u.stride,
-        target: target.offset,
-        target_stride: target.stride,
+        teacher: target.offset,
+        teacher_stride: target.stride,
         d_action: d_action.offset,
         d_action_stride: d_action.stride,
         members: d_action.rows / u.rows,

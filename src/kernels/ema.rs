@@ -3,12 +3,12 @@
 use super::prelude::*;
 
 problem! {
-    /// target <- tau * source + (1 - tau) * target.
+    /// average <- tau * source + (1 - tau) * average.
     pub struct EmaProblem {
         /// Weights: the source.
         pub source: u32,
-        /// Weights: the target.
-        pub target: u32,
+        /// Weights: the target, which averages it.
+        pub average: u32,
         /// Elements; a multiple of 4.
         pub count: u32,
         /// Scalar slot of tau, per update.
@@ -39,7 +39,7 @@ impl Operation for Ema {
         let count = BLOCK.min(p.count - start);
         let tau = cx.scalar(p.tau);
         let source = cx.row(WEIGHTS, p.source + start, count);
-        for (target, source) in cx.row_mut(WEIGHTS, p.target + start, count).iter_mut().zip(source) {
+        for (target, source) in cx.row_mut(WEIGHTS, p.average + start, count).iter_mut().zip(source) {
             *target = tau * *source + (R::ONE - tau) * *target;
         }
     }
@@ -52,6 +52,6 @@ pub static KERNEL: Kernel = Kernel::of::<Ema>();
 pub fn record(plan: &mut PlanBuilder, label: &str, source: Region, target: Region, tau: u32) {
     let fits = source.rows == 1 && target.rows == 1 && source.cols == target.cols && source.cols.is_multiple_of(4);
     plan.check(label, fits, || format!("{source:?} -> {target:?}"));
-    let problem = EmaProblem { source: source.offset, target: target.offset, count: source.cols, tau, ..Default::default() };
+    let problem = EmaProblem { source: source.offset, average: target.offset, count: source.cols, tau, ..Default::default() };
     plan.push(label, &KERNEL, &problem, &[source, target], &[target]);
 }

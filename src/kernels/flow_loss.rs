@@ -92,8 +92,9 @@ impl Operation for FlowLoss {
             }
             d[p.cols as usize..].fill(R::ZERO);
             let error = squares / cols;
-            let out = cx.row_mut(ACTIVATIONS, p.out + row * p.out_stride, 5);
-            out.copy_from_slice(&[weight * error, error, weight, q_data, q_ref]);
+            let out = cx.row_mut(ACTIVATIONS, p.out + row * p.out_stride, 8);
+            out[..4].copy_from_slice(&[weight * error, error, weight, q_data]);
+            out[4..].copy_from_slice(&alone(q_ref));
         }
     }
 }

@@ -57,7 +57,7 @@ impl Operation for LayerNorm {
     type Problem = LayerNormProblem;
     const NAME: &'static str = "layer_norm";
     const SHADERS: &'static [Shader] = &[
-        shader!("layer_norm", groups: |p: LayerNormProblem| p.rows),
+        shader!("layer_norm", "sum", groups: |p: LayerNormProblem| p.rows),
         shader!(@software "layer_norm_rows", groups: |p: LayerNormProblem| p.rows.div_ceil(8)),
     ];
 
@@ -82,7 +82,7 @@ impl Operation for LayerNorm {
             }
             out[p.cols as usize..].fill(R::ZERO);
             if p.stats != NONE {
-                cx.row_mut(ACTIVATIONS, p.stats + row * p.stats_stride, 2).copy_from_slice(&[mean, inverse]);
+                cx.row_mut(ACTIVATIONS, p.stats + row * p.stats_stride, 4).copy_from_slice(&[mean, inverse, R::ZERO, R::ZERO]);
             }
         }
     }

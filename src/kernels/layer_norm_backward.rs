@@ -43,7 +43,7 @@ impl Operation for LayerNormBackward {
     type Problem = LayerNormBackwardProblem;
     const NAME: &'static str = "layer_norm_backward";
     const SHADERS: &'static [Shader] = &[
-        shader!("layer_norm_backward", groups: |p: LayerNormBackwardProblem| p.rows),
+        shader!("layer_norm_backward", "sum", groups: |p: LayerNormBackwardProblem| p.rows),
         shader!(@software "layer_norm_backward_rows", groups: |p: LayerNormBackwardProblem| p.rows.div_ceil(8)),
     ];
 

@@ -46,7 +46,7 @@ impl Operation for LayerNormGradient {
 
     #[inline(always)]
     fn twin<R: Real>(p: &LayerNormGradientProblem, cx: &Context<'_, R>, block: u32) {
-        let (first, end) = block_rows(p.cols, block);
+        let (first, end) = block_rows(padded(p.cols), block); // d_out is zero in the padding, hence the sums
         let count = end - first;
         let d_scale = cx.row_mut(TRAINING, p.d_scale + first, count);
         let d_bias = cx.row_mut(TRAINING, p.d_bias + first, count);

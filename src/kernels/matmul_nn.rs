@@ -95,8 +95,10 @@ impl Operation for MatmulNn {
     type Problem = MatmulNnProblem;
     const NAME: &'static str = "matmul_nn";
     const SHADERS: &'static [Shader] = &[
-        shader!("matmul_nn", "math", groups: |p: MatmulNnProblem| p.rows.div_ceil(32) * p.cols.div_ceil(32)),
-        shader!(@software "matmul_nn_rows", "math", groups: |p: MatmulNnProblem| p.rows.div_ceil(8) * p.cols.div_ceil(64)),
+        shader!("matmul_nn", "math", "epilogue", "product",
+            groups: |p: MatmulNnProblem| p.rows.div_ceil(32) * p.cols.div_ceil(32)),
+        shader!(@software "matmul_nn_rows", "math", "epilogue", "product",
+            groups: |p: MatmulNnProblem| p.rows.div_ceil(8) * p.cols.div_ceil(64)),
     ];
 
     fn blocks(p: &MatmulNnProblem) -> u32 {

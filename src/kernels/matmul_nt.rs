@@ -39,8 +39,8 @@ impl Operation for MatmulNt {
     type Problem = MatmulNtProblem;
     const NAME: &'static str = "matmul_nt";
     const SHADERS: &'static [Shader] = &[
-        shader!("matmul_nt", groups: |p: MatmulNtProblem| p.rows.div_ceil(32) * p.cols.div_ceil(32)),
-        shader!(@software "matmul_nt_rows", groups: |p: MatmulNtProblem| p.rows.div_ceil(8) * p.cols.div_ceil(64)),
+        shader!("matmul_nt", "product", groups: |p: MatmulNtProblem| p.rows.div_ceil(32) * p.cols.div_ceil(32)),
+        shader!(@software "matmul_nt_rows", "product", groups: |p: MatmulNtProblem| p.rows.div_ceil(8) * p.cols.div_ceil(64)),
     ];
 
     fn blocks(p: &MatmulNtProblem) -> u32 {

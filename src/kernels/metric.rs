@@ -68,7 +68,7 @@ impl Operation for Metric {
         let n = R::of(f64::from(p.rows));
         let result = [sum / n, low, high, above / n][p.statistic as usize];
         let row = cx.words(p.clock, 1)[0].wrapping_sub(1) % p.period;
-        cx.row_mut(ACTIVATIONS, p.ring + row * p.ring_stride, 2).copy_from_slice(&[result, broken]);
+        cx.row_mut(ACTIVATIONS, p.ring + row * p.ring_stride, 4).copy_from_slice(&[result, broken, R::ZERO, R::ZERO]);
     }
 }
 

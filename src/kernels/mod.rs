@@ -102,6 +102,12 @@ mod prelude {
         region.map_or(0, |r| r.stride)
     }
 
+    /// A row of one column, with its padding.
+    #[inline(always)]
+    pub(super) fn alone<R: Real>(value: R) -> [R; 4] {
+        [value, R::ZERO, R::ZERO, R::ZERO]
+    }
+
     /// `aggregate` over `count` values.
     #[inline(always)]
     pub(super) fn aggregate<R: Real>(how: u32, count: u32, value: impl Fn(u32) -> R) -> R {

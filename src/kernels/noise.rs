@@ -40,7 +40,7 @@ impl Operation for Noise {
     type Problem = NoiseProblem;
     const NAME: &'static str = "noise";
     const SHADERS: &'static [Shader] =
-        &[shader!("noise", "math", "random", groups: |p: NoiseProblem| per_64(p.rows * padded(p.cols) / 4))];
+        &[shader!("noise", "math", "random", "normal", groups: |p: NoiseProblem| per_64(p.rows * padded(p.cols) / 4))];
 
     fn blocks(p: &NoiseProblem) -> u32 {
         p.rows.div_ceil(ROWS)

@@ -37,7 +37,7 @@ pub struct QLoss;
 impl Operation for QLoss {
     type Problem = QLossProblem;
     const NAME: &'static str = "q_loss";
-    const SHADERS: &'static [Shader] = &[shader!("q_loss", "aggregate", groups: |_: QLossProblem| 1)];
+    const SHADERS: &'static [Shader] = &[shader!("q_loss", "aggregate", "sum", groups: |_: QLossProblem| 1)];
 
     fn blocks(_: &QLossProblem) -> u32 {
         1
@@ -53,7 +53,7 @@ impl Operation for QLoss {
             total += value(row).abs();
         }
         let lambda = R::of(f64::from(p.rows)) / total;
-        cx.row_mut(ACTIVATIONS, p.lambda, 1)[0] = lambda;
+        cx.row_mut(ACTIVATIONS, p.lambda, 4).copy_from_slice(&alone(lambda));
         let scale = if p.normalize == 1 { lambda } else { R::ONE };
         let slope = -scale / R::of(f64::from(p.rows));
         for row in 0..p.rows {
@@ -72,9 +72,9 @@ impl Operation for QLoss {
                 } else {
                     R::ZERO
                 };
-                cx.row_mut(ACTIVATIONS, p.d_q + at(member, row), 1)[0] = slope * share;
+                cx.row_mut(ACTIVATIONS, p.d_q + at(member, row), 4).copy_from_slice(&alone(slope * share));
             }
-            cx.row_mut(ACTIVATIONS, p.terms + row * p.terms_stride, 1)[0] = -scale * best;
+            cx.row_mut(ACTIVATIONS, p.terms + row * p.terms_stride, 4).copy_from_slice(&alone(-scale * best));
         }
     }
 }

@@ -42,7 +42,9 @@ impl Operation for TimeEmbedding {
         let frequencies = cx.row(ACTIVATIONS, p.frequencies, p.half);
         for row in first..end {
             let t = cx.row(ACTIVATIONS, p.t + row * p.t_stride, 1)[0];
-            let out = cx.row_mut(ACTIVATIONS, p.out + row * p.out_stride, 2 * p.half);
+            let out = cx.row_mut(ACTIVATIONS, p.out + row * p.out_stride, padded(2 * p.half));
+            let (out, padding) = out.split_at_mut(2 * p.half as usize);
+            padding.fill(R::ZERO);
             let (sines, cosines) = out.split_at_mut(p.half as usize);
             for ((sine, cosine), f) in sines.iter_mut().zip(cosines).zip(frequencies) {
                 (*sine, *cosine) = (t * *f).sin_cos_unit();

@@ -1,3 +1,14 @@
-//! Training runs: never asks which agent it holds.
+//! Training runs: the loop, metrics, checkpoints, evaluation, pictures. Never asks which agent it holds.
 
+pub mod checkpoint;
+pub mod evaluate;
+mod files;
+pub mod metrics;
+pub mod pictures;
 pub mod plot;
+pub mod run;
+pub mod trainer;
+
+pub use evaluate::{Evaluation, Task};
+pub use run::{RunConfig, RunFolder};
+pub use trainer::{Observer, Progress, Quiet, Trainer};

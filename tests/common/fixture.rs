@@ -55,7 +55,7 @@ impl Fixture {
     pub fn agent_config(&self) -> Option<AgentConfig> {
         let choice = |key: &str| serde_json::from_value(self.config[key].clone()).unwrap();
         let flag = |key: &str| self.config[key].as_bool().unwrap();
-        let time_dim = self.number("encode_time_dim") as u32;
+        let time_dim = self.config["encode_time_dim"].as_u64().unwrap_or(0) as u32;
         let mut config = match self.agent_name() {
             "gfp" => AgentConfig::Gfp(GfpConfig {
                 alpha: vec![self.number("alpha")],

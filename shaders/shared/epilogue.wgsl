@@ -1,0 +1,34 @@
+// What follows the product of a layer: bias, then GELU, a clip, or an Euler step. Shared by the variants of matmul_nn,
+// whose `struct Problem` it reads; uses shared/math.wgsl.
+
+// Stores quad `quad` of row `row` of epilogue(product + bias), and what the problem asks for beside it.
+fn finish(p: Problem, lane: u32, row: u32, quad: u32, product: vec4<f32>) {
+    let z = product + weights[weights_at(lane, p.bias) + quad];
+    let out = activations_at(lane, p.out + row * p.out_stride) + quad;
+    let second = activations_at(lane, p.second + row * p.second_stride) + quad;
+    var value = z;
+    var beside = z;
+    switch (p.epilogue) {
+        case 1u: {
+            let activation = gelu(z);
+            value = activation.value;
+            beside = activation.slope;
+        }
+        case 2u: {
+            value = clamp(z, vec4<f32>(-1.0), vec4<f32>(1.0));
+        }
+        case 3u, 4u: {
+            let x = activations[activations_at(lane, p.x + row * p.x_stride) + quad];
+            value = x + z * (1.0 / f32(p.steps));
+            if (p.epilogue == 4u) {
+                value = clamp(value, vec4<f32>(-1.0), vec4<f32>(1.0));
+            }
+        }
+        default: {
+        }
+    }
+    activations[out] = pad(value, quad, p.cols);
+    if (p.second != NONE) {
+        activations[second] = pad(beside, quad, p.cols);
+    }
+}

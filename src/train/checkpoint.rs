@@ -1,0 +1,203 @@
+//! One safetensors file with everything a run needs to go on: weights, targets, Adam moments, step, and the hashes that
+//! say what it belongs to.
+//!
+//! Random numbers are functions of (seed, step), so nothing else has to be kept. Tensors bear their official names:
+//! `lane0/critic/dense0/kernel` is [2, in, out], the ensemble first.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use sha2::{Digest, Sha256};
+
+use super::files;
+use crate::agents::Agent;
+use crate::agents::parameters::{Entry, Parameters};
+use crate::engine::{Arena, Memory, Region};
+use crate::error::{Error, Result};
+
+/// Version of the layout.
+const FORMAT: &str = "1";
+
+/// What a checkpoint belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Hash of the settings that decide the numbers.
+    pub config: String,
+    /// Hash of the dataset's content.
+    pub dataset: String,
+}
+
+/// The first 16 hex digits of the SHA-256 of `text`.
+pub fn short_hash(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().take(8).fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+}
+
+/// The kinds of state of a trained tensor, by name, with their place.
+fn kinds(parameters: &Parameters, entry: &Entry) -> Vec<(&'static str, Region)> {
+    let region = entry.tensor.region;
+    if entry.source.is_some() {
+        return vec![("", region)];
+    }
+    let moment = |order| parameters.memory.moment_of(region, order);
+    vec![("", region), ("/adam_m", moment(1)), ("/adam_v", moment(2))]
+}
+
+/// A tensor on its way to or from a file.
+#[derive(Default)]
+struct Stack {
+    shape: Vec<usize>,
+    values: Vec<f64>,
+}
+
+/// Every tensor of a lane by file name, ensembles stacked.
+fn collect(agent: &mut Agent, lane: usize) -> Result<BTreeMap<String, Stack>> {
+    let parameters = agent.blueprint().parameters.clone();
+    let weights = agent.machine().read(parameters.whole(Arena::Weights), lane)?;
+    let training = agent.machine().read(whole_training(&parameters.memory), lane)?;
+    let mut stacks: BTreeMap<String, Stack> = BTreeMap::new();
+    for entry in parameters.entries() {
+        for (kind, region) in kinds(&parameters, entry) {
+            let arena = if region.arena == Arena::Weights { &weights } else { &training };
+            let stack = stacks.entry(format!("lane{lane}{kind}/{}", entry.name)).or_default();
+            stack.values.extend(entry.tensor.pick(region, arena));
+            stack.shape = shape(entry);
+        }
+    }
+    Ok(stacks)
+}
+
+fn shape(entry: &Entry) -> Vec<usize> {
+    let own = entry.tensor.shape.iter().map(|&n| n as usize);
+    entry.member.map(|(_, count)| count as usize).into_iter().chain(own).collect()
+}
+
+fn whole_training(memory: &Memory) -> Region {
+    let cols = 3 * memory.trained();
+    Region { arena: Arena::Training, offset: 0, rows: 1, cols, stride: cols }
+}
+
+/// Writes the agent's state to `path`, whole or not at all.
+///
+/// # Errors
+/// [`Error::Io`] if the file cannot be written; on a GPU also a lost device.
+pub fn save(path: &Path, agent: &mut Agent, identity: &Identity) -> Result<()> {
+    let mut bytes: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+    for lane in 0..agent.seeds().len() {
+        for (name, stack) in collect(agent, lane)? {
+            let data = stack.values.iter().flat_map(|v| (*v as f32).to_le_bytes()).collect();
+            bytes.push((name, stack.shape, data));
+        }
+    }
+    let views = bytes.iter().map(|(name, shape, data)| {
+        TensorView::new(Dtype::F32, shape.clone(), data).map(|view| (name.as_str(), view)).map_err(|e| invalid(path, &e))
+    });
+    let views = views.collect::<Result<Vec<_>>>()?;
+    let sums: String = bytes.iter().map(|(_, _, data)| hex(&Sha256::digest(data)[..4])).collect::<Vec<_>>().join(" ");
+    let metadata = HashMap::from([
+        ("format_version".to_owned(), FORMAT.to_owned()),
+        ("algorithm".to_owned(), agent.config().name().to_owned()),
+        ("step".to_owned(), agent.step().to_string()),
+        ("config_hash".to_owned(), identity.config.clone()),
+        ("dataset_hash".to_owned(), identity.dataset.clone()),
+        ("tensor_sums".to_owned(), sums),
+        ("wgflow".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+    ]);
+    let file = safetensors::serialize(views, Some(metadata)).map_err(|e| invalid(path, &e))?;
+    files::replace(path, &file)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+fn invalid(path: &Path, error: &dyn std::fmt::Display) -> Error {
+    Error::content(path, "safetensors", "a checkpoint of wgflow", error.to_string(), "use an older checkpoint or start anew")
+}
+
+/// Reads the state at `path` into `agent`.
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::Content`] if the file is damaged, of another run, or lacks a tensor.
+pub fn load(path: &Path, agent: &mut Agent, identity: &Identity) -> Result<()> {
+    let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| invalid(path, &e))?;
+    let step = check_metadata(path, &bytes, agent, identity)?;
+    check_sums(path, &bytes, &file)?;
+    for lane in 0..agent.seeds().len() {
+        load_lane(path, &file, agent, lane)?;
+    }
+    agent.set_step(step)
+}
+
+fn metadata(path: &Path, bytes: &[u8]) -> Result<HashMap<String, String>> {
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| invalid(path, &e))?;
+    Ok(header.metadata().clone().unwrap_or_default())
+}
+
+fn check_metadata(path: &Path, bytes: &[u8], agent: &Agent, identity: &Identity) -> Result<u64> {
+    let metadata = metadata(path, bytes)?;
+    let expected = [
+        ("format_version", FORMAT, "use the version of wgflow that wrote it"),
+        ("algorithm", agent.config().name(), "resume with the run folder's own config.toml"),
+        ("config_hash", &identity.config, "resume with the run folder's own config.toml"),
+        ("dataset_hash", &identity.dataset, "put the dataset back that the run was started with"),
+    ];
+    for (key, wanted, remedy) in expected {
+        let found = metadata.get(key).map_or("nothing", String::as_str);
+        if found != wanted {
+            return Err(Error::content(path, key, wanted, found, remedy));
+        }
+    }
+    let step = metadata.get("step").and_then(|s| s.parse().ok());
+    step.ok_or_else(|| Error::content(path, "step", "a number of updates", "none", "use an older checkpoint"))
+}
+
+/// A flipped bit must not become a weight.
+fn check_sums(path: &Path, bytes: &[u8], file: &SafeTensors<'_>) -> Result<()> {
+    let metadata = metadata(path, bytes)?;
+    let mut sums = metadata.get("tensor_sums").map(String::as_str).unwrap_or_default().split(' ');
+    let mut tensors = file.tensors();
+    // The order of writing: by name within a lane, and lanes by number, which is the order of their data.
+    tensors.sort_by_key(|(_, view)| view.data().as_ptr() as usize);
+    for (name, view) in tensors {
+        let (own, kept) = (hex(&Sha256::digest(view.data())[..4]), sums.next().unwrap_or("no sum"));
+        if own != kept {
+            return Err(Error::content(path, name, format!("checksum {kept}"), own, "the file is damaged: use an older checkpoint"));
+        }
+    }
+    Ok(())
+}
+
+fn load_lane(path: &Path, file: &SafeTensors<'_>, agent: &mut Agent, lane: usize) -> Result<()> {
+    let parameters = agent.blueprint().parameters.clone();
+    let (whole, training) = (parameters.whole(Arena::Weights), whole_training(&parameters.memory));
+    let mut arenas = [vec![0.0; whole.len()], vec![0.0; training.len()]];
+    for entry in parameters.entries() {
+        for (kind, region) in kinds(&parameters, entry) {
+            let name = format!("lane{lane}{kind}/{}", entry.name);
+            let values = tensor(path, file, &name, &shape(entry))?;
+            let len = entry.tensor.len();
+            let part = &values[entry.member.map_or(0, |(j, _)| j as usize * len)..][..len];
+            let arena = &mut arenas[usize::from(region.arena == Arena::Training)];
+            entry.tensor.place(region, part, arena);
+        }
+    }
+    agent.machine().write(whole, lane, &arenas[0])?;
+    agent.machine().write(training, lane, &arenas[1])
+}
+
+fn tensor(path: &Path, file: &SafeTensors<'_>, name: &str, shape: &[usize]) -> Result<Vec<f64>> {
+    let expected = format!("f32 {shape:?}");
+    let remedy = "use a checkpoint of this run";
+    let view = file.tensor(name).map_err(|_| Error::content(path, name, expected.clone(), "nothing", remedy))?;
+    if view.dtype() != Dtype::F32 || view.shape() != shape {
+        return Err(Error::content(path, name, expected, format!("{:?} {:?}", view.dtype(), view.shape()), remedy));
+    }
+    let values: Vec<f64> =
+        view.data().chunks_exact(4).map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]]))).collect();
+    if let Some(bad) = values.iter().find(|v| !v.is_finite()) {
+        return Err(Error::content(path, name, "finite values", bad.to_string(), "use an older checkpoint"));
+    }
+    Ok(values)
+}

@@ -1,0 +1,152 @@
+//! A run: its settings, and the folder it leaves behind.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::checkpoint::{Identity, short_hash};
+use super::files;
+use crate::agents::AgentConfig;
+use crate::data::{Dataset, LoadOptions};
+use crate::error::{Error, Result};
+
+/// Everything a run is made of. Written to `config.toml`, from which it resumes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// The dataset's file.
+    pub data: PathBuf,
+    /// Task whose rewards to use; the environment's default where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<u32>,
+    /// Environment family, where the file's name does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env: Option<String>,
+    /// Updates to train for.
+    pub steps: u64,
+    /// One seed a lane.
+    pub seeds: Vec<u64>,
+    /// Updates between two lines of metrics.
+    pub log_every: u64,
+    /// Updates between two evaluations; 0: only at the end.
+    pub eval_every: u64,
+    /// Episodes of an evaluation on the way.
+    pub eval_episodes: usize,
+    /// Episodes of the evaluation at the end.
+    pub final_episodes: usize,
+    /// Updates between two checkpoints.
+    pub save_every: u64,
+    /// The algorithm and its settings.
+    pub agent: AgentConfig,
+}
+
+impl RunConfig {
+    /// Checks every setting that can be checked without the data.
+    ///
+    /// # Errors
+    /// [`Error::Setting`].
+    pub fn check(&self) -> Result<()> {
+        for (name, value) in [("steps", self.steps), ("log_every", self.log_every), ("save_every", self.save_every)] {
+            if value == 0 {
+                return Err(Error::setting(name, "at least 1", "0", "raise it"));
+            }
+        }
+        if self.steps >= u64::from(u32::MAX) {
+            return Err(Error::setting("steps", "below 4294967295", self.steps.to_string(), "lower it"));
+        }
+        if self.seeds.is_empty() {
+            return Err(Error::setting("seeds", "at least one", "none", "give one seed for each lane"));
+        }
+        if self.final_episodes == 0 || (self.eval_every > 0 && self.eval_episodes == 0) {
+            return Err(Error::setting("episodes", "at least 1", "0", "raise it, or set eval_every to 0"));
+        }
+        self.agent.check()?;
+        for (name, values) in self.agent.scalars() {
+            crate::agents::config::of_lane(name, values, 0, self.seeds.len())?;
+        }
+        Ok(())
+    }
+
+    /// What of the dataset to load.
+    pub fn load_options(&self) -> LoadOptions {
+        LoadOptions { task: self.task, env: self.env.clone(), ..Default::default() }
+    }
+
+    /// What the run's checkpoints belong to: only what decides the numbers counts, so that a run may be continued for
+    /// longer or logged more often.
+    pub fn identity(&self, dataset: &Dataset) -> Identity {
+        let decisive = serde_json::json!({ "agent": self.agent, "seeds": self.seeds });
+        Identity { config: short_hash(&decisive.to_string()), dataset: dataset.hash.clone() }
+    }
+}
+
+/// A run's folder.
+#[derive(Clone, Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// A new folder for a new run.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Setting`] if there is a run in it already: it is never overwritten.
+    pub fn create(path: &Path, config: &RunConfig) -> Result<Self> {
+        let folder = Self { path: path.to_path_buf() };
+        if folder.config_file().exists() {
+            return Err(Error::setting(
+                "--out",
+                "a folder without a run",
+                format!("{} with one", path.display()),
+                format!("choose another folder, or continue that run with --resume {}", path.display()),
+            ));
+        }
+        std::fs::create_dir_all(path).map_err(Error::io(path, "create"))?;
+        folder.write_config(config)?;
+        Ok(folder)
+    }
+
+    /// The folder of a run that is there.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if there is no run, [`Error::Content`] if its settings are damaged.
+    pub fn open(path: &Path) -> Result<(Self, RunConfig)> {
+        let folder = Self { path: path.to_path_buf() };
+        let file = folder.config_file();
+        let text = std::fs::read_to_string(&file).map_err(Error::io(&file, "read"))?;
+        let config = toml::from_str(&text)
+            .map_err(|e| Error::content(&file, "config", "the settings of a run", e.message(), "correct the file"))?;
+        Ok((folder, config))
+    }
+
+    /// Replaces `config.toml`.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write_config(&self, config: &RunConfig) -> Result<()> {
+        let file = self.config_file();
+        let text = toml::to_string(config)
+            .map_err(|e| Error::content(&file, "config", "settings that TOML can hold", e.to_string(), "report this"))?;
+        files::replace(&file, text.as_bytes())
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// `config.toml`.
+    pub fn config_file(&self) -> PathBuf {
+        self.path.join("config.toml")
+    }
+
+    /// `checkpoint.safetensors`.
+    pub fn checkpoint_file(&self) -> PathBuf {
+        self.path.join("checkpoint.safetensors")
+    }
+
+    /// `metrics.jsonl`.
+    pub fn metrics_file(&self) -> PathBuf {
+        self.path.join("metrics.jsonl")
+    }
+}
