@@ -11,3 +11,4 @@ pub mod nets;
 pub mod train;
 
 pub use error::{Error, Result};
+pub use wgpu;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::fixture::{Fixture, tensors};
+use common::gpu::{EngineOf, any_gpu};
 use common::limits::{Limits, relative_error};
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgflow::agents::{Agent, AgentConfig};
@@ -136,8 +137,6 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-type EngineOf = Arc<dyn Fn() -> Engine + Send + Sync>;
-
 fn trials_of(fixture: &Arc<Fixture>, group: &str, gpu: Option<&EngineOf>) -> Vec<Trial> {
     let Some(config) = fixture.agent_config() else {
         let name = format!("{group}/{} (agent `{}` is not built)", fixture.name, fixture.agent_name());
@@ -158,14 +157,9 @@ fn trials_of(fixture: &Arc<Fixture>, group: &str, gpu: Option<&EngineOf>) -> Vec
     ]
 }
 
-/// A GPU adapter for tests: any, software ones included.
-fn gpu() -> Option<EngineOf> {
-    None
-}
-
 fn main() {
     let arguments = Arguments::from_args();
-    let gpu = gpu();
+    let gpu = any_gpu();
     let mut trials = Vec::new();
     let bundled: Vec<Arc<Fixture>> = files(Path::new("tests/fixtures")).iter().map(|f| Arc::new(Fixture::load(f))).collect();
     for fixture in &bundled {

@@ -18,7 +18,7 @@ pub enum EngineChoice {
     Auto,
     /// The CPU engine
     Cpu,
-    /// A GPU adapter, software ones included if --adapter names one
+    /// The best real GPU, or the adapter that --adapter names, which may be a software one
     Gpu,
 }
 
@@ -45,10 +45,29 @@ impl EngineFlags {
         if self.threads == Some(0) {
             return Err(Error::setting("--threads", "at least 1", "0", "leave it out to use every core"));
         }
-        let cpu = || Engine::cpu(self.threads);
-        match self.engine {
-            EngineChoice::Cpu => Ok((cpu(), cpu().describe())),
-            EngineChoice::Auto | EngineChoice::Gpu => Ok((cpu(), cpu().describe())),
+        let named = self.adapter.as_deref();
+        match (self.engine, named) {
+            (EngineChoice::Cpu, Some(adapter)) => {
+                Err(Error::setting("--adapter", "nothing beside --engine cpu", adapter, "leave one of the two out"))
+            }
+            (EngineChoice::Cpu, None) => {
+                let engine = Engine::cpu(self.threads);
+                let described = engine.describe();
+                Ok((engine, described))
+            }
+            (EngineChoice::Gpu, _) | (EngineChoice::Auto, Some(_)) => {
+                let engine = Engine::gpu(named)?;
+                let described = engine.describe();
+                Ok((engine, described))
+            }
+            (EngineChoice::Auto, None) => Ok(match Engine::auto() {
+                (Engine::Cpu { .. }, reason) => {
+                    let engine = Engine::cpu(self.threads);
+                    let described = format!("{} ({})", engine.describe(), reason.trim_start_matches("CPU: "));
+                    (engine, described)
+                }
+                chosen => chosen,
+            }),
         }
     }
 }

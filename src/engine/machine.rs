@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::cpu::{CpuMemory, Precision};
+use super::gpu::{Gpu, GpuMachine};
 use super::memory::{Memory, Region};
 use super::plan::Plan;
 use crate::error::{Error, Result};
@@ -10,6 +11,8 @@ use crate::error::{Error, Result};
 /// Where plans run.
 #[derive(Clone, Debug)]
 pub enum Engine {
+    /// The shaders, on a device. See [`Engine::gpu`], [`Engine::auto`] and [`Engine::from_device`].
+    Gpu(Arc<Gpu>),
     /// The CPU twins at f32, on so many threads.
     Cpu {
         /// Threads that share out the blocks of a dispatch.
@@ -60,8 +63,9 @@ impl Engine {
     }
 
     /// Bytes of a dataset that one binding holds.
-    pub const fn max_chunk_bytes(&self) -> u64 {
+    pub fn max_chunk_bytes(&self) -> u64 {
         match self {
+            Self::Gpu(gpu) => gpu.binding_bytes(),
             Self::Cpu { .. } | Self::Oracle => u64::MAX,
         }
     }
@@ -69,6 +73,7 @@ impl Engine {
     /// What it is, for the first line of a log.
     pub fn describe(&self) -> String {
         match self {
+            Self::Gpu(gpu) => gpu.describe(),
             Self::Cpu { threads: 1 } => "CPU, f32, 1 thread".to_owned(),
             Self::Cpu { threads } => format!("CPU, f32, {threads} threads"),
             Self::Oracle => "CPU oracle, f64".to_owned(),
@@ -78,9 +83,10 @@ impl Engine {
     /// Allocates the state of a run: `lanes` times what `memory` says. `scalars` is the table of scalars, lane after lane.
     ///
     /// # Errors
-    /// On a GPU, [`Error::Limit`] and [`Error::OutOfMemory`].
+    /// On a GPU, [`Error::Limit`], [`Error::OutOfMemory`], [`Error::DeviceLost`] and [`Error::Timeout`].
     pub fn machine(&self, memory: &Memory, lanes: usize, scalars: &[f64], datasets: Vec<Records>) -> Result<Machine> {
         Ok(match self {
+            Self::Gpu(gpu) => Machine::Gpu(GpuMachine::new(gpu, memory, lanes, scalars, &datasets)?),
             Self::Cpu { threads } => Machine::Cpu(CpuMachine::new(memory, lanes, scalars, datasets, *threads)),
             Self::Oracle => Machine::Oracle(CpuMachine::new(memory, lanes, scalars, datasets, 1)),
         })
@@ -94,6 +100,8 @@ pub struct PlanId(pub(super) usize);
 /// The state of a run, and the plans that work on it.
 #[derive(Debug)]
 pub enum Machine {
+    /// On a device, at f32.
+    Gpu(GpuMachine),
     /// In main memory, at f32.
     Cpu(CpuMachine<f32>),
     /// In main memory, at f64.
@@ -103,6 +111,7 @@ pub enum Machine {
 macro_rules! on_each {
     ($self:expr, $machine:ident => $call:expr) => {
         match $self {
+            Machine::Gpu($machine) => $call,
             Machine::Cpu($machine) => $call,
             Machine::Oracle($machine) => $call,
         }

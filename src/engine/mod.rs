@@ -1,16 +1,21 @@
 //! Runs plans; knows nothing of learning.
 //!
 //! [`memory`]: where the state lives. [`kernel`]: what a kernel is. [`plan`]: operations, their hazards, their schedule.
-//! [`cpu`]: replays a plan by calling twins. [`machine`]: the engines behind one face.
+//! [`cpu`]: replays a plan by calling twins. [`gpu`]: replays it through wgpu; [`adapter`]: on which adapter.
+//! [`machine`]: the engines behind one face.
 
+pub mod adapter;
 pub mod cpu;
+pub mod gpu;
 pub mod kernel;
 pub mod machine;
 pub mod memory;
 pub mod plan;
+mod readback;
 pub mod real;
 
 pub use crate::__problem as problem;
+pub use gpu::{Gpu, GpuMachine, GpuOptions};
 pub use kernel::{Context, Field, Kernel, NONE, Operation, Problem, Shader};
 pub use machine::{Engine, Machine, PlanId, Records};
 pub use memory::{Arena, Memory, Region, padded};
