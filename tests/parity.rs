@@ -149,9 +149,9 @@ fn trials_of(fixture: &Arc<Fixture>, group: &str, gpu: Option<&EngineOf>) -> Vec
         })
     };
     let single = Limits::single(fixture);
-    let none: EngineOf = Arc::new(Engine::oracle);
+    let none: EngineOf = Arc::new(|| Engine::Oracle);
     vec![
-        trial("cpu f64", Arc::new(Engine::oracle), Limits::double()),
+        trial("cpu f64", Arc::new(|| Engine::Oracle), Limits::double()),
         trial("cpu f32", Arc::new(|| Engine::cpu(Some(1))), single),
         trial("gpu f32", gpu.cloned().unwrap_or(none), single).with_ignored_flag(gpu.is_none()),
     ]

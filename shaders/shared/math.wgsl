@@ -59,7 +59,7 @@ fn sin_cos_turns(x: vec4<f32>) -> SinCos {
     let sin = select(rest.sin, rest.cos, swap);
     let cos = select(rest.cos, rest.sin, swap);
     let sin_down = quarter >= vec4<u32>(2u);
-    let cos_down = quarter == vec4<u32>(1u) | quarter == vec4<u32>(2u);
+    let cos_down = (quarter == vec4<u32>(1u)) | (quarter == vec4<u32>(2u));
     return SinCos(select(sin, -sin, sin_down), select(cos, -cos, cos_down));
 }
 

@@ -4,7 +4,7 @@
 //! lanes through a counter, and meet before the next. Blocks are cut by shape, so the bits do not depend on the number
 //! of threads.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::kernel::{Context, Kernel, Twin};
 use super::memory::{Arena, Memory, Region};
@@ -117,12 +117,11 @@ impl<R: Precision> CpuMemory<R> {
             slots: self.scalars.len() / self.lanes,
             records: &self.records,
         };
-        let threads = threads.max(1) as u32;
         std::thread::scope(|scope| {
             for _ in 1..threads {
-                scope.spawn(|| replay(&shared, &work, updates, threads));
+                scope.spawn(|| replay(&shared, &work, updates));
             }
-            replay(&shared, &work, updates, threads);
+            replay(&shared, &work, updates);
         });
     }
 
@@ -178,7 +177,9 @@ struct Work<'a, R> {
     blocks: u32,
     /// Blocks of all lanes.
     total: u32,
-    claimed: AtomicU32,
+    /// The latest update that reached this dispatch (high half), and its next unclaimed block (low half).
+    claimed: AtomicU64,
+    /// Blocks done in all updates so far.
     finished: AtomicU32,
 }
 
@@ -191,7 +192,28 @@ impl<'a, R: Precision> Work<'a, R> {
             problems.push((op.problem.as_slice(), blocks));
         }
         let total = blocks * lanes as u32;
-        Self { twin: R::twin(kernel), problems, blocks, total, claimed: AtomicU32::new(0), finished: AtomicU32::new(0) }
+        Self { twin: R::twin(kernel), problems, blocks, total, claimed: AtomicU64::new(0), finished: AtomicU32::new(0) }
+    }
+
+    /// A block of update `update` that nobody has; `None` if there is none left. A thread may lag behind the others by any
+    /// number of updates: then they have done its part.
+    fn claim(&self, update: u32) -> Option<u32> {
+        let mut now = self.claimed.load(Ordering::Relaxed);
+        loop {
+            let block = match ((now >> 32) as u32).cmp(&update) {
+                std::cmp::Ordering::Less => 0,
+                std::cmp::Ordering::Equal => now as u32,
+                std::cmp::Ordering::Greater => return None,
+            };
+            if block >= self.total {
+                return None;
+            }
+            let next = u64::from(update) << 32 | u64::from(block + 1);
+            match self.claimed.compare_exchange_weak(now, next, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return Some(block),
+                Err(seen) => now = seen,
+            }
+        }
     }
 
     fn run_block(&self, shared: &Shared<'_, R>, index: u32) {
@@ -202,27 +224,30 @@ impl<'a, R: Precision> Work<'a, R> {
     }
 }
 
-/// What one thread does. Counters only grow: in update `u` each thread claims until it gets a block that is not there,
-/// so `u` updates account for `u * (total + threads)` claims, and no counter needs to be reset.
-fn replay<R: Precision>(shared: &Shared<'_, R>, work: &[Work<'_, R>], updates: u32, threads: u32) {
+/// What one thread does: in every dispatch of every update, blocks as long as there are any, then a wait for the others'.
+fn replay<R: Precision>(shared: &Shared<'_, R>, work: &[Work<'_, R>], updates: u32) {
     for update in 0..updates {
         for dispatch in work {
-            let before = update.wrapping_mul(dispatch.total + threads);
-            loop {
-                let block = dispatch.claimed.fetch_add(1, Ordering::Relaxed).wrapping_sub(before);
-                if block >= dispatch.total {
-                    break;
-                }
+            while let Some(block) = dispatch.claim(update) {
                 dispatch.run_block(shared, block);
                 dispatch.finished.fetch_add(1, Ordering::Release);
             }
             let all = (update + 1).wrapping_mul(dispatch.total);
-            let mut spins = 0u32;
+            let mut tries = 0u32;
             while (dispatch.finished.load(Ordering::Acquire).wrapping_sub(all) as i32) < 0 {
-                spins += 1;
-                // A short spin costs less than a trip through the scheduler; a long one steals from whoever works.
-                if spins.is_multiple_of(256) { std::thread::yield_now() } else { std::hint::spin_loop() }
+                rest(&mut tries);
             }
         }
+    }
+}
+
+/// Waits a little, longer with every try: a short spin costs less than a trip through the scheduler, and a long one steals
+/// from whoever works when there are more threads than free cores.
+fn rest(tries: &mut u32) {
+    *tries += 1;
+    match *tries {
+        0..2_000 => std::hint::spin_loop(),
+        2_000..2_100 => std::thread::yield_now(),
+        _ => std::thread::sleep(std::time::Duration::from_micros(50)),
     }
 }

@@ -4,8 +4,8 @@
 //! knowledge whether the device still lives. [`GpuMachine`] is the state of one run.
 //!
 //! wgpu's defaults are unkind to a library: an error nobody asked for panics, and a destroyed device fails silently. So
-//! every call that can fail runs inside error scopes ([`Gpu::scoped`]), and a probe tells whether the device is still
-//! there ([`Gpu::probe`]). On a host's device its callbacks stay the host's.
+//! every call that can fail runs inside error scopes (`Gpu::scoped`), and a probe tells whether the device is still
+//! there (`Gpu::probe`). On a host's device its callbacks stay the host's.
 
 mod arenas;
 mod flights;

@@ -57,11 +57,6 @@ impl Engine {
         Self::Cpu { threads: threads.unwrap_or_else(cores) }
     }
 
-    /// The CPU twins at f64.
-    pub const fn oracle() -> Self {
-        Self::Oracle
-    }
-
     /// Bytes of a dataset that one binding holds.
     pub fn max_chunk_bytes(&self) -> u64 {
         match self {

@@ -6,8 +6,11 @@ use wgflow::engine::{Engine, Machine, Memory};
 
 use crate::{Outcome, ensure};
 
+/// A test and its name.
+type Named = (&'static str, fn() -> Outcome);
+
 /// Tests that need no adapter.
-pub const PURE: &[(&str, fn() -> Outcome)] = &[
+pub const PURE: &[Named] = &[
     ("adapters::the_best_gpu_is_taken_and_never_a_software_adapter", the_best_gpu_is_taken_and_never_a_software_adapter),
     ("adapters::selectors_name_one_adapter_or_are_refused", selectors_name_one_adapter_or_are_refused),
     ("adapters::one_card_behind_two_backends_is_one_card", one_card_behind_two_backends_is_one_card),

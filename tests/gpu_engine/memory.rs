@@ -150,9 +150,10 @@ pub fn dropping_machines_frees_their_memory() -> Outcome {
         // Freed buffers are given back when the device is polled.
         let _ = gpu.device().poll(wgpu::PollType::wait_indefinitely());
         let now = allocated();
-        // What the first rounds leave behind (the allocator's blocks) stays, and is used again.
+        // What the first rounds leave behind (the allocator's blocks) stays, and is used again; when exactly a staging
+        // buffer is freed depends on the driver's timing. A leak would be four megabytes a round.
         if round < 3 {
-            settled = now;
+            settled = now.map(|bytes| bytes + (8 << 20));
         }
         ensure(now <= settled, || format!("round {round}: {now:?} bytes after {settled:?}"))?;
     }

@@ -145,7 +145,7 @@ pub fn trials(bundled: &[Arc<Fixture>]) -> Vec<Trial> {
     ];
     for (name, alter, also_single) in plan_mistakes {
         for fixture in ["gfp_manipulation", "fql_min_norm"].map(find) {
-            trials.push(must_fail(name, &fixture, "f64", Engine::oracle, Limits::double(), alter));
+            trials.push(must_fail(name, &fixture, "f64", || Engine::Oracle, Limits::double(), alter));
             if also_single {
                 let limits = Limits::single(&fixture);
                 trials.push(must_fail(name, &fixture, "f32", || Engine::cpu(Some(1)), limits, alter));
@@ -154,7 +154,7 @@ pub fn trials(bundled: &[Arc<Fixture>]) -> Vec<Trial> {
     }
     let fixture = find("gfp_manipulation");
     for (kind, engine, limits) in [
-        ("f64", Engine::oracle as fn() -> Engine, Limits::double()),
+        ("f64", (|| Engine::Oracle) as fn() -> Engine, Limits::double()),
         ("f32", || Engine::cpu(Some(1)), Limits::single(&fixture)),
     ] {
         let fixture = Arc::clone(&fixture);

@@ -1,0 +1,172 @@
+//! Same binary, engine, adapter and seed: same bits. In two runs, with any number of threads, cut and resumed, alone or
+//! as a lane among others.
+
+mod common;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use common::gpu::{EngineOf, any_gpu};
+use libtest_mimic::{Arguments, Failed, Trial};
+use wgflow::agents::{ALL, Agent, AgentConfig};
+use wgflow::data::Layout;
+use wgflow::engine::{Arena, Engine, Records};
+use wgflow::train::checkpoint::{self, Identity};
+
+const LAYOUT: Layout = Layout { obs_dim: 5, action_dim: 3 };
+const UPDATES: u32 = 2_000;
+const SEEDS: [u64; 4] = [3, 141, 59, 1 << 40];
+const ETAS: [f64; 4] = [0.1, 0.01, 1e-3, 0.3];
+
+/// Transitions of a made-up task, enough to train on without diverging.
+fn records() -> Records {
+    let record = LAYOUT.record() as usize;
+    let mut values = vec![0.0f32; 500 * record];
+    for (i, out) in values.chunks_exact_mut(record).enumerate() {
+        let x = |k: usize| ((i * 31 + k * 17) as f32 * 0.37).sin();
+        let mut put = |column: u32, count: u32, shift: usize| {
+            (0..count as usize).for_each(|j| out[column as usize + j] = 0.9 * x(j + shift));
+        };
+        put(LAYOUT.observation(), LAYOUT.obs_dim, 0);
+        put(LAYOUT.action(), LAYOUT.action_dim, 7);
+        put(LAYOUT.next_observation(), LAYOUT.obs_dim, 1);
+        put(LAYOUT.reward_mask(), 1, 11);
+        out[LAYOUT.reward_mask() as usize + 1] = f32::from(u8::from(!i.is_multiple_of(10)));
+    }
+    Records { values: Arc::new(values), record: LAYOUT.record() }
+}
+
+/// Small nets of ragged sizes, with as many etas as lanes.
+fn config(default: AgentConfig, etas: &[f64]) -> AgentConfig {
+    let mut config = default;
+    let common = match &mut config {
+        AgentConfig::Gfp(c) => {
+            c.eta = etas.to_vec();
+            &mut c.common
+        }
+        AgentConfig::Fql(c) => {
+            c.alpha = etas.iter().map(|eta| 100.0 * eta).collect();
+            &mut c.common
+        }
+    };
+    common.batch = 70; // two blocks of rows, the second ragged
+    common.hidden = vec![18, 24];
+    common.flow_steps = 3;
+    config
+}
+
+fn agent(engine: &Engine, config: &AgentConfig, seeds: &[u64]) -> Agent {
+    Agent::on_records(engine, config, LAYOUT, (records(), Some(records())), seeds).unwrap()
+}
+
+/// Weights, gradients and moments of a lane, as bits.
+fn state(agent: &mut Agent, lane: usize) -> Vec<u64> {
+    let parameters = agent.blueprint().parameters.clone();
+    let mut regions = [Arena::Weights, Arena::Training].map(|arena| parameters.whole(arena));
+    regions[1].cols = 3 * parameters.memory.trained();
+    let values = regions.map(|region| agent.machine().read(region, lane).unwrap());
+    values.concat().into_iter().map(f64::to_bits).collect()
+}
+
+fn trained(engine: &Engine, config: &AgentConfig, seeds: &[u64]) -> Agent {
+    let mut agent = agent(engine, config, seeds);
+    agent.update(UPDATES).unwrap();
+    agent
+}
+
+fn same(what: &str, a: &[u64], b: &[u64]) -> Result<(), Failed> {
+    let finite = a.iter().all(|bits| f64::from_bits(*bits).is_finite());
+    let moved = a.iter().filter(|bits| **bits != 0).count() > a.len() / 4;
+    if !finite || !moved {
+        return Err(format!("{what}: the run is broken, so equality says nothing").into());
+    }
+    let differ = a.iter().zip(b).filter(|(a, b)| a != b).count();
+    if differ == 0 && a.len() == b.len() { Ok(()) } else { Err(format!("{what}: {differ} of {} values differ", a.len()).into()) }
+}
+
+fn two_runs(engine: &Engine, config: &AgentConfig) -> Result<(), Failed> {
+    let mut first = trained(engine, config, &SEEDS[..1]);
+    let mut second = trained(engine, config, &SEEDS[..1]);
+    let mut other = trained(engine, config, &SEEDS[1..2]);
+    if same("", &state(&mut first, 0), &state(&mut other, 0)).is_ok() {
+        return Err("another seed gives the same bits".into());
+    }
+    same("two runs", &state(&mut first, 0), &state(&mut second, 0))
+}
+
+/// Updates in odd bursts, with metrics and validation in between, must not change anything.
+fn in_pieces(engine: &Engine, config: &AgentConfig) -> Result<(), Failed> {
+    let mut whole = trained(engine, config, &SEEDS[..1]);
+    let mut pieces = agent(engine, config, &SEEDS[..1]);
+    for burst in [1, 2, 3, 250, 500, 1, UPDATES - 757] {
+        pieces.update(burst).unwrap();
+        pieces.read_metrics().unwrap();
+        pieces.validate().unwrap();
+    }
+    same("in pieces", &state(&mut whole, 0), &state(&mut pieces, 0))
+}
+
+fn cut_and_resumed(engine: &Engine, config: &AgentConfig, name: &str) -> Result<(), Failed> {
+    let identity = Identity { config: "c".to_owned(), dataset: "d".to_owned() };
+    let file: PathBuf = std::env::temp_dir().join(format!("wgflow-{}-{name}.safetensors", std::process::id()));
+    let mut whole = trained(engine, config, &SEEDS[..1]);
+    for cut in [1, 777] {
+        let mut first = agent(engine, config, &SEEDS[..1]);
+        first.update(cut).unwrap();
+        checkpoint::save(&file, &mut first, &identity).unwrap();
+        drop(first);
+        let mut second = agent(engine, config, &SEEDS[..1]);
+        checkpoint::load(&file, &mut second, &identity).unwrap();
+        second.update(UPDATES - cut).unwrap();
+        same(&format!("cut at {cut}"), &state(&mut whole, 0), &state(&mut second, 0))?;
+    }
+    std::fs::remove_file(&file).unwrap();
+    Ok(())
+}
+
+fn lanes(engine: &Engine, config_of: &dyn Fn(&[f64]) -> AgentConfig) -> Result<(), Failed> {
+    let mut all = trained(engine, &config_of(&ETAS), &SEEDS);
+    for lane in 0..SEEDS.len() {
+        let mut solo = trained(engine, &config_of(&ETAS[lane..=lane]), &SEEDS[lane..=lane]);
+        same(&format!("lane {lane}"), &state(&mut solo, 0), &state(&mut all, lane))?;
+    }
+    Ok(())
+}
+
+fn threads(config: &AgentConfig) -> Result<(), Failed> {
+    let mut one = trained(&Engine::cpu(Some(1)), config, &SEEDS[..1]);
+    for threads in [2, 3] {
+        let mut many = trained(&Engine::cpu(Some(threads)), config, &SEEDS[..1]);
+        same(&format!("{threads} threads"), &state(&mut one, 0), &state(&mut many, 0))?;
+    }
+    Ok(())
+}
+
+fn trials_on(kind: &'static str, engine: Option<&EngineOf>, default: fn() -> AgentConfig, name: &'static str) -> Vec<Trial> {
+    let missing: EngineOf = Arc::new(|| Engine::Oracle);
+    let trial = |what: &str, run: fn(&Engine, &dyn Fn(&[f64]) -> AgentConfig, &str) -> Result<(), Failed>| {
+        let of = engine.cloned().unwrap_or_else(|| Arc::clone(&missing));
+        let label = format!("{name}-{kind}");
+        let body = move || run(&of(), &|etas| config(default(), etas), &label);
+        Trial::test(format!("{name}/{kind}/{what}"), body).with_ignored_flag(engine.is_none())
+    };
+    vec![
+        trial("two runs", |engine, config, _| two_runs(engine, &config(&ETAS[..1]))),
+        trial("in pieces", |engine, config, _| in_pieces(engine, &config(&ETAS[..1]))),
+        trial("cut and resumed", |engine, config, label| cut_and_resumed(engine, &config(&ETAS[..1]), label)),
+        trial("four lanes", |engine, config, _| lanes(engine, config)),
+    ]
+}
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let cpu: EngineOf = Arc::new(|| Engine::cpu(Some(1)));
+    let gpu = any_gpu();
+    let mut trials = Vec::new();
+    for &(name, default) in ALL {
+        trials.extend(trials_on("cpu", Some(&cpu), default, name));
+        trials.extend(trials_on("gpu", gpu.as_ref(), default, name));
+        trials.push(Trial::test(format!("{name}/cpu/threads"), move || threads(&config(default(), &ETAS[..1]))));
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}

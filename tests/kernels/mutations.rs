@@ -1,0 +1,110 @@
+//! Mistakes that the kernel tests have to notice, each made on purpose: a test that never failed proves nothing.
+
+/// A mistake in a shader.
+pub struct Mutation {
+    pub entry: &'static str,
+    pub what: &'static str,
+    pub from: &'static str,
+    pub to: &'static str,
+}
+
+const fn mutation(entry: &'static str, what: &'static str, from: &'static str, to: &'static str) -> Mutation {
+    Mutation { entry, what, from, to }
+}
+
+/// At least one for every kernel.
+pub static MUTATIONS: &[Mutation] = &[
+    mutation("clock", "the step stands still", "words[clock] + 1u", "words[clock]"),
+    mutation("clock", "the clock is not written", "    words[clock] = step;", ""),
+    mutation("sample_batch", "one stream for all", "p.stream, row)", "0u, row)"),
+    mutation("sample_batch", "a carry is lost", "(low >> 16u) + (middle >> 16u)", "(low >> 16u)"),
+    mutation("gather", "the chunk's start is forgotten", "+ row] - p.chunk_start", "+ row]"),
+    mutation("gather", "the segment's column is forgotten", "index * p.record + p.column", "index * p.record"),
+    mutation("noise", "quads of a row share numbers", "p.stream, element)", "p.stream, row)"),
+    mutation("noise", "padding is filled", "= pad(value, quad, p.cols)", "= value"),
+    mutation("noise", "sine and cosine change places", "angle.cos.x, angle.sin.y", "angle.sin.x, angle.cos.y"),
+    mutation("noise", "the cosine of the second quarter is positive", "(quarter == vec4<u32>(1u)) |", ""),
+    mutation("time_embedding", "one sine too many", "< vec4<u32>(p.half)", "<= vec4<u32>(p.half)"),
+    mutation("interpolate", "the path runs backwards", "(1.0 - t) * x0 + t * a", "t * x0 + (1.0 - t) * a"),
+    mutation("matmul_nn", "no bias", "product + weights[weights_at(lane, p.bias) + quad]", "product"),
+    mutation("matmul_nn", "another stride", "p.out + row * p.out_stride", "p.out + row * p.a_stride"),
+    mutation("matmul_nn", "one row too many", "if (row + 24u < p.rows) { finish", "if (row + 24u <= p.rows) { finish"),
+    mutation("matmul_nn", "the derivative's padding", "= pad(beside, quad, p.cols)", "= beside"),
+    mutation("matmul_nn", "another GELU", "let cubic = 0.044715", "let cubic = 0.0447"),
+    mutation("matmul_nn", "no last clip", "if (p.epilogue == 4u)", "if (p.epilogue == 5u)"),
+    mutation("matmul_nn", "rows of b beyond its end", "if (k < p.depth) { rows[0]", "if (k <= p.depth) { rows[0]"),
+    mutation("matmul_nn_rows", "one row too many", "if (row + 3u < p.rows) { finish", "if (row + 3u <= p.rows) { finish"),
+    mutation(
+        "matmul_nn_rows",
+        "the far columns repeat the near ones",
+        "far_top = add_products(far_top, top, far_b)",
+        "far_top = add_products(far_top, top, near_b)",
+    ),
+    mutation("matmul_nt", "no factor", "if (p.factor != NONE)", "if (p.factor == NONE - 1u)"),
+    mutation("matmul_nt", "b is not transposed", "return transpose(", "return ("),
+    mutation("matmul_nt_rows", "no factor", "if (p.factor != NONE)", "if (p.factor == NONE - 1u)"),
+    mutation("matmul_nt_rows", "the last row is left out", "if (row + 3u < p.rows)", "if (row + 4u < p.rows)"),
+    mutation("matmul_tn", "one of the depth too many", "if (k < p.depth) { rows[0]", "if (k <= p.depth) { rows[0]"),
+    mutation("matmul_tn", "rows change places", "fma(rows.yyyy", "fma(rows.zzzz"),
+    mutation("matmul_tn_rows", "the depth ends early", "k < p.depth; k += 1u", "k < p.depth - 1u; k += 1u"),
+    mutation("matmul_tn_rows", "the last columns are left out", "4u * quad < p.cols", "4u * quad + 4u < p.cols"),
+    mutation("column_sum", "a slice is left out", "i < SLICES;", "i < SLICES - 1u;"),
+    mutation(
+        "layer_norm",
+        "padding counts in the variance",
+        "pad(activations[x + quad] - mean, quad, p.cols)",
+        "activations[x + quad] - mean",
+    ),
+    mutation(
+        "layer_norm",
+        "epsilon outside the root",
+        "sqrt(variance + scalar(lane, p.epsilon))",
+        "(sqrt(variance) + scalar(lane, p.epsilon))",
+    ),
+    mutation("layer_norm", "a term of the sum is left out", "+ wg_terms[i + 7u]", ""),
+    mutation(
+        "layer_norm_rows",
+        "padding gets the bias",
+        "pad(normal * weights[scale + quad] + weights[bias + quad], quad, p.cols)",
+        "pad(normal * weights[scale + quad] + weights[bias + quad], quad, 4u * quads) + 0.001",
+    ),
+    mutation("layer_norm_backward", "one mean is forgotten", "(g - mean_g - normal", "(g - normal"),
+    mutation("layer_norm_backward_rows", "no factor", "* stats.y * activations[factor + quad]", "* stats.y"),
+    mutation(
+        "layer_norm_gradient",
+        "the scale's gradient goes to the bias",
+        "training_at(lane, p.d_bias)",
+        "training_at(lane, p.d_scale)",
+    ),
+    mutation("td_target", "no mask", "* reward_mask.y", ""),
+    mutation("td_target", "min and max change places", "how == MIN", "how != MIN"),
+    mutation("critic_loss", "the mean over critics is forgotten", "f32(p.members * p.rows)", "f32(p.rows)"),
+    mutation("q_loss", "sharers get it all", "1.0 / sharers", "1.0"),
+    mutation("q_loss", "lambda is inverted", "f32(p.rows) / sum_64", "1.0 / f32(p.rows) * sum_64"),
+    mutation("distill", "no clip", "select(vec4<f32>(0.0), ascent, abs(u) < vec4<f32>(1.0))", "ascent"),
+    mutation("distill", "gradient on the edge of the clip", "abs(u) < vec4<f32>(1.0)", "abs(u) <= vec4<f32>(1.0)"),
+    mutation("flow_loss", "eta 0 is no switch", "if (eta == 0.0)", "if (eta == -1.0)"),
+    mutation("flow_loss", "the advantage is negated", "-advantage", "advantage"),
+    mutation(
+        "adam",
+        "epsilon inside the root",
+        "sqrt(v * corrections.y) + scalar(lane, p.epsilon)",
+        "sqrt(v * corrections.y + scalar(lane, p.epsilon))",
+    ),
+    mutation("adam", "the moments change places", "p.start + 2u * p.trained", "p.start + p.trained"),
+    mutation("ema", "tau weighs the target", "tau * source + (1.0 - tau)", "(1.0 - tau) * source + tau"),
+    mutation("ema", "lanes share their weights", "(lane * lanes.strides.x + offset)", "(offset)"),
+    mutation(
+        "metric",
+        "infinities are not counted",
+        "(bitcast<u32>(value) & 0x7f800000u) == 0x7f800000u",
+        "(bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u",
+    ),
+    mutation("metric", "the ring is one row ahead", "[words_at(lane, p.clock)] - 1u)", "[words_at(lane, p.clock)])"),
+    mutation(
+        "metric",
+        "the next problem's group",
+        "problems[middle].first_group <= group",
+        "problems[middle].first_group < group",
+    ),
+];

@@ -1,0 +1,352 @@
+//! What each kernel is tested on: sizes of one, primes, and a workgroup's or a tile's size give or take one.
+
+use wgflow::engine::{Arena, Memory, PlanBuilder, Region};
+use wgflow::kernels::flow_loss::{Gate, Guidance};
+use wgflow::kernels::layer_norm::Affine;
+use wgflow::kernels::layer_norm_backward::Saved;
+use wgflow::kernels::matmul_nn::Epilogue;
+use wgflow::kernels::metric::{Ring, Statistic};
+use wgflow::kernels::noise::Distribution;
+use wgflow::kernels::*;
+
+use super::scene::{Law, Scene, SceneBuilder, slot};
+
+const ROWS_COLS: [(u32, u32); 12] =
+    [(1, 1), (3, 5), (31, 4), (32, 33), (33, 31), (63, 65), (64, 64), (65, 63), (127, 3), (257, 127), (5, 257), (130, 512)];
+const ROWS_DEPTH_COLS: [(u32, u32, u32); 13] = [
+    (1, 1, 1),
+    (3, 5, 7),
+    (31, 33, 32),
+    (32, 32, 32),
+    (33, 31, 65),
+    (63, 64, 1),
+    (64, 127, 63),
+    (65, 65, 33),
+    (127, 3, 257),
+    (257, 63, 5),
+    (256, 130, 128),
+    (2, 257, 31),
+    (8, 512, 64),
+];
+const NORMAL: Law = Law::Normal(1.0);
+
+/// Everything the tests know of a kernel.
+pub struct Subject {
+    pub kernel: &'static str,
+    pub tolerance: Tolerance,
+    /// Plans whose operations are independent of each other, so that each plan is one dispatch.
+    pub scenes: fn() -> Vec<Scene>,
+}
+
+/// How far a result may lie from the oracle's: `abs + rel * |oracle|`.
+pub struct Tolerance {
+    pub abs: f64,
+    pub rel: f64,
+    /// Where the error comes from. Loosening a tolerance needs another reason.
+    pub because: &'static str,
+}
+
+const fn subject(kernel: &'static str, abs: f64, rel: f64, because: &'static str, scenes: fn() -> Vec<Scene>) -> Subject {
+    Subject { kernel, tolerance: Tolerance { abs, rel, because }, scenes }
+}
+
+/// Every kernel. One that is in `kernels::ALL` and not here fails the tests.
+pub static SUBJECTS: &[Subject] = &[
+    subject("clock", 2e-7, 4e-5, "1 - beta^1 at beta 0.999 keeps 14 bits", clock_scenes),
+    subject("sample_batch", 0.0, 0.0, "integers", sample_batch_scenes),
+    subject("gather", 0.0, 0.0, "copies", gather_scenes),
+    subject("noise", 1e-6, 0.0, "radius up to 5.77 times the error of a sine; uniforms are exact", noise_scenes),
+    subject("time_embedding", 2e-7, 1e-6, "2 ulp of sine and cosine, and the angle's rounding", time_embedding_scenes),
+    subject("interpolate", 5e-7, 0.0, "three roundings of values up to 4", interpolate_scenes),
+    subject("matmul_nn", 4e-6, 2e-6, "sums of up to 512 products, of deviation 1; GELU", matmul_nn_scenes),
+    subject("matmul_nt", 4e-6, 2e-6, "sums of up to 257 products, of deviation 1, times a factor up to 4", matmul_nt_scenes),
+    subject("matmul_tn", 2e-6, 2e-6, "sums of up to 257 products, of deviation 1", matmul_tn_scenes),
+    subject("column_sum", 2e-5, 1e-6, "sums of up to 257 numbers, up to 60", column_sum_scenes),
+    subject("layer_norm", 2e-5, 2e-6, "x - mean cancels where three values are nearly level", layer_norm_scenes),
+    subject("layer_norm_backward", 1e-5, 2e-6, "two sums of up to 512; factors up to 4 x 4", layer_norm_backward_scenes),
+    subject("layer_norm_gradient", 5e-5, 2e-6, "sums of up to 257 products, up to 100", layer_norm_gradient_scenes),
+    subject("td_target", 1e-6, 1e-6, "a few roundings", td_target_scenes),
+    subject("critic_loss", 1e-6, 1e-6, "a few roundings", critic_loss_scenes),
+    subject("q_loss", 1e-6, 2e-6, "lambda is a quotient of sums of up to 257", q_loss_scenes),
+    subject("distill", 1e-6, 2e-6, "sums of up to 257 squares", distill_scenes),
+    subject("flow_loss", 2e-6, 4e-6, "the weight is an exponential of an advantage up to 6", flow_loss_scenes),
+    subject("adam", 1e-7, 1e-6, "a root, a quotient, and beta^step", adam_scenes),
+    subject("ema", 3e-7, 1e-7, "three roundings of values up to 5", ema_scenes),
+    subject("metric", 2e-7, 1e-6, "sums of up to 257", metric_scenes),
+];
+
+/// One scene of everything `record` records, and one of its last problem alone.
+fn scenes<P: Copy>(problems: &[P], record: impl Fn(&mut SceneBuilder, P)) -> Vec<Scene> {
+    let scene = |problems: &[P]| {
+        let mut scene = SceneBuilder::new(Memory::new());
+        problems.iter().for_each(|&problem| record(&mut scene, problem));
+        scene.finish()
+    };
+    vec![scene(problems), scene(&problems[problems.len() - 1..])]
+}
+
+fn clock_scenes() -> Vec<Scene> {
+    scenes(&[0, 1, 2, 998, 1_000_000, 7], |s, step| {
+        let (clock, corrections) = (s.clock(step), s.output(1, 2));
+        clock::record(&mut s.plan, clock, corrections, slot::BETA1, slot::BETA2);
+    })
+}
+
+fn sample_batch_scenes() -> Vec<Scene> {
+    let problems = [(1, 1), (3, 7), (63, 1_000_000), (64, 3), (65, u32::MAX), (257, 1_000), (1_000, 65_537)];
+    scenes(&problems, |s, (rows, transitions)| {
+        let clock = s.clock(rows * 31);
+        s.plan.memory.alloc(Arena::Words, 1, 4);
+        let indices = s.plan.memory.alloc(Arena::Words, 1, rows);
+        sample_batch::record(&mut s.plan, clock, indices, transitions, rows);
+    })
+}
+
+fn gather_scenes() -> Vec<Scene> {
+    const TRANSITIONS: u32 = 50;
+    const RECORD: u32 = 32;
+    // Columns of a record between its segments.
+    const PADDING: [u32; 8] = [5, 6, 7, 13, 14, 15, 19, 31];
+    let problems = [(1, 0, 5), (3, 8, 4), (64, 12, 1), (65, 16, 3), (129, 20, 11), (33, 0, 5)];
+    scenes(&problems, |s, (rows, column, cols)| {
+        let value = |i: u32| if PADDING.contains(&(i % RECORD)) { 0.0 } else { i as f32 * 0.25 };
+        s.records((0..TRANSITIONS * RECORD).map(value).collect(), RECORD);
+        let indices: Vec<u32> = (0..rows).map(|row| (row * 37 + 11) % TRANSITIONS).collect();
+        let indices = s.words(&indices);
+        // Rows whose transition lies in another chunk keep what they hold.
+        let (chunk, out) =
+            if rows == 65 { ((10, 20), s.input(rows, cols, NORMAL)) } else { ((0, TRANSITIONS), s.output(rows, cols)) };
+        gather::record(&mut s.plan, "gather", indices, gather::Segment { column, cols, record: RECORD }, chunk, out);
+    })
+}
+
+fn noise_scenes() -> Vec<Scene> {
+    scenes(&ROWS_COLS, |s, (rows, cols)| {
+        let clock = s.clock(rows);
+        for law in [Distribution::Normal, Distribution::Uniform] {
+            let out = s.output(rows, cols);
+            noise::record(&mut s.plan, "noise", clock, cols, law, out);
+        }
+    })
+}
+
+fn time_embedding_scenes() -> Vec<Scene> {
+    scenes(&[(1, 1), (3, 2), (31, 3), (64, 5), (65, 16), (257, 32), (33, 33)], |s, (rows, half)| {
+        let t = s.input(rows, 1, Law::Within(0.0, 1.0));
+        let frequencies = s.input(1, half, Law::Values(time_embedding::frequencies(half)));
+        let out = s.output(rows, 2 * half);
+        time_embedding::record(&mut s.plan, "embedding", t, frequencies, out);
+    })
+}
+
+fn interpolate_scenes() -> Vec<Scene> {
+    scenes(&ROWS_COLS, |s, (rows, cols)| {
+        let (x0, action) = (s.input(rows, cols, NORMAL), s.input(rows, cols, NORMAL));
+        let t = s.input(rows, 1, Law::Within(0.0, 1.0));
+        let (x, velocity) = (s.output(rows, cols), s.output(rows, cols));
+        interpolate::record(&mut s.plan, "path", x0, action, t, x, velocity);
+    })
+}
+
+/// The deviation that gives a sum of `depth` products of normals deviation 1.
+fn for_sum(depth: u32) -> Law {
+    Law::Normal(1.0 / f64::from(depth).sqrt())
+}
+
+fn matmul_nn_scenes() -> Vec<Scene> {
+    let problems: Vec<_> = ROWS_DEPTH_COLS.into_iter().flat_map(|shape| (0..6).map(move |mode| (shape, mode))).collect();
+    scenes(&problems, |s, ((rows, depth, cols), mode)| {
+        let a = s.input(rows, depth, NORMAL);
+        let (b, bias) = (s.layer(depth, cols, for_sum(depth)), s.weights(cols, NORMAL));
+        let out = s.output(rows, cols);
+        let epilogue = match mode {
+            0 => Epilogue::None,
+            1 => Epilogue::Gelu { derivative: None },
+            2 => Epilogue::Gelu { derivative: Some(s.output(rows, cols)) },
+            3 => Epilogue::Clip { raw: Some(s.output(rows, cols)) },
+            4 => Epilogue::Euler { x: s.input(rows, cols, NORMAL), steps: 10, last: false },
+            _ => Epilogue::Euler { x: s.input(rows, cols, NORMAL), steps: 3, last: true },
+        };
+        matmul_nn::record(&mut s.plan, &format!("{rows}x{depth}x{cols} {epilogue:?}"), a, b, bias, out, epilogue);
+    })
+}
+
+fn matmul_nt_scenes() -> Vec<Scene> {
+    let problems: Vec<_> = ROWS_DEPTH_COLS.into_iter().flat_map(|shape| [(shape, false), (shape, true)]).collect();
+    scenes(&problems, |s, ((rows, depth, cols), with_factor)| {
+        let (a, b) = (s.input(rows, depth, NORMAL), s.layer(cols, depth, for_sum(depth)));
+        let factor = with_factor.then(|| s.input(rows, cols, NORMAL));
+        let out = s.output(rows, cols);
+        matmul_nt::record(&mut s.plan, &format!("{rows}x{depth}x{cols}"), a, b, factor, out);
+    })
+}
+
+fn matmul_tn_scenes() -> Vec<Scene> {
+    scenes(&ROWS_DEPTH_COLS, |s, (depth, rows, cols)| {
+        let (a, b) = (s.input(depth, rows, NORMAL), s.input(depth, cols, for_sum(depth)));
+        let out = s.region(Arena::Training, rows.next_multiple_of(4), cols);
+        matmul_tn::record(&mut s.plan, &format!("{rows}x{depth}x{cols}"), a, b, out);
+    })
+}
+
+fn column_sum_scenes() -> Vec<Scene> {
+    scenes(&ROWS_COLS, |s, (rows, cols)| {
+        let (a, out) = (s.input(rows, cols, NORMAL), s.region(Arena::Training, 1, cols));
+        column_sum::record(&mut s.plan, "bias", a, out);
+    })
+}
+
+fn layer_norm_scenes() -> Vec<Scene> {
+    let problems: Vec<_> = ROWS_COLS.into_iter().flat_map(|shape| [(shape, false), (shape, true)]).collect();
+    scenes(&problems, |s, ((rows, cols), with_stats)| {
+        let x = s.input(rows, cols, Law::Within(1.0, 7.0));
+        let affine = Affine { scale: s.weights(cols, NORMAL), bias: s.weights(cols, NORMAL) };
+        let out = s.output(rows, cols);
+        let stats = with_stats.then(|| s.output(rows, 2));
+        layer_norm::record(&mut s.plan, &format!("{rows}x{cols}"), x, affine, out, stats, slot::NORM_EPSILON);
+    })
+}
+
+fn saved(s: &mut SceneBuilder, rows: u32, cols: u32) -> Saved {
+    let stats = s.input(rows, 2, Law::Within(0.5, 2.0));
+    Saved { x: s.input(rows, cols, NORMAL), stats, derivative: s.input(rows, cols, NORMAL) }
+}
+
+fn layer_norm_backward_scenes() -> Vec<Scene> {
+    scenes(&ROWS_COLS, |s, (rows, cols)| {
+        let d_out = s.input(rows, cols, NORMAL);
+        let saved = saved(s, rows, cols);
+        let (scale, d_x) = (s.weights(cols, NORMAL), s.output(rows, cols));
+        layer_norm_backward::record(&mut s.plan, &format!("{rows}x{cols}"), d_out, saved, scale, d_x);
+    })
+}
+
+fn layer_norm_gradient_scenes() -> Vec<Scene> {
+    scenes(&ROWS_COLS, |s, (rows, cols)| {
+        let d_out = s.input(rows, cols, NORMAL);
+        let saved = saved(s, rows, cols);
+        let gradient = Affine { scale: s.region(Arena::Training, 1, cols), bias: s.region(Arena::Training, 1, cols) };
+        layer_norm_gradient::record(&mut s.plan, &format!("{rows}x{cols}"), d_out, saved, gradient);
+    })
+}
+
+const AGGREGATES: [Aggregate; 4] = [Aggregate::First, Aggregate::Mean, Aggregate::Min, Aggregate::Max];
+const BATCHES: [(u32, u32); 8] = [(1, 1), (3, 2), (63, 1), (64, 2), (65, 3), (127, 2), (257, 10), (31, 2)];
+
+fn td_target_scenes() -> Vec<Scene> {
+    let problems: Vec<_> = BATCHES.into_iter().zip(AGGREGATES.into_iter().cycle()).collect();
+    scenes(&problems, |s, ((rows, members), over_members)| {
+        for (number, over_candidates) in AGGREGATES.into_iter().enumerate() {
+            let q = [s.input(members * rows, 1, NORMAL), s.input(members * rows, 1, NORMAL)];
+            let (reward_mask, out) = (s.input(rows, 2, Law::Within(-1.0, 1.0)), s.output(rows, 4));
+            let candidates = if number == 0 { &q[..1] } else { &q[..] };
+            let how = (over_members, over_candidates);
+            td_target::record(&mut s.plan, "target", candidates, how, reward_mask, slot::DISCOUNT, out);
+        }
+    })
+}
+
+fn critic_loss_scenes() -> Vec<Scene> {
+    scenes(&BATCHES, |s, (rows, members)| {
+        let (q, target) = (s.input(members * rows, 1, NORMAL), s.input(rows, 4, NORMAL));
+        let (d_q, terms) = (s.output(members * rows, 1), s.output(rows, 1));
+        critic_loss::record(&mut s.plan, "critic", q, target, d_q, terms);
+    })
+}
+
+fn q_loss_scenes() -> Vec<Scene> {
+    let problems: Vec<_> = BATCHES.into_iter().flat_map(|shape| [(shape, Aggregate::Mean), (shape, Aggregate::Min)]).collect();
+    scenes(&problems, |s, ((rows, members), how)| {
+        // Steps of a 64th in a narrow range: some critics share their minimum.
+        let q = s.input(members * rows, 1, Law::Within(0.5, 0.6));
+        let to = q_loss::Results { d_q: s.output(members * rows, 1), lambda: s.output(1, 1), terms: s.output(rows, 1) };
+        q_loss::record(&mut s.plan, "q", q, how, rows % 2 == 1, to);
+    })
+}
+
+fn distill_scenes() -> Vec<Scene> {
+    scenes(&ROWS_COLS, |s, (rows, cols)| {
+        // Steps of a 64th: some values lie on the edge of the clip.
+        let (u, teacher) = (s.input(rows, cols, Law::Within(-1.25, 1.25)), s.input(rows, cols, NORMAL));
+        let d_action = s.input((1 + rows % 3) * rows, cols, NORMAL);
+        let (d_u, terms) = (s.output(rows, cols), s.output(rows, 1));
+        distill::record(&mut s.plan, "actor", (u, teacher), d_action, slot::ALPHA, (d_u, terms));
+    })
+}
+
+fn flow_loss_scenes() -> Vec<Scene> {
+    let kinds = [Guidance::None, Guidance::Softmax, Guidance::Advantage];
+    let problems: Vec<_> = ROWS_COLS.into_iter().flat_map(|shape| kinds.map(|guidance| (shape, guidance))).collect();
+    scenes(&problems, |s, ((rows, cols), guidance)| {
+        let (prediction, velocity) = (s.input(rows, cols, NORMAL), s.input(rows, cols, NORMAL));
+        let members = 1 + rows % 3;
+        let mut q = || s.input(members * rows, 1, NORMAL);
+        let (q_data, q_first, second) = (q(), q(), q());
+        let gate = Gate {
+            guidance,
+            q_data,
+            q_first,
+            q_second: (cols % 2 == 1).then_some(second),
+            over_members: AGGREGATES[rows as usize % 4],
+            over_references: AGGREGATES[cols as usize % 4],
+            lambda: s.input(1, 1, Law::Values(vec![0.5])),
+            eta: slot::ETA,
+        };
+        let gate = (guidance != Guidance::None).then_some(gate);
+        let (d_prediction, out) = (s.output(rows, cols), s.output(rows, 5));
+        flow_loss::record(&mut s.plan, &format!("{rows}x{cols}"), (prediction, velocity), gate, (d_prediction, out));
+    })
+}
+
+/// Adam steps the whole trained range, so each size is a scene of its own.
+fn adam_scenes() -> Vec<Scene> {
+    let scene = |elements: u32| {
+        let mut memory = Memory::new();
+        memory.alloc(Arena::Weights, 1, elements);
+        memory.seal_trained();
+        let weights = memory.trained_weights();
+        let moments = [0, 1, 2].map(|order| memory.moment_of(weights, order));
+        let mut s = SceneBuilder::new(memory);
+        let [gradient, first, second] = moments;
+        s.fill(weights, NORMAL);
+        s.fill(gradient, NORMAL);
+        s.fill(first, Law::Normal(0.1));
+        s.fill(second, Law::Within(0.0, 1.0));
+        let corrections = s.input(1, 2, Law::Within(0.25, 1.0));
+        let constants =
+            adam::Constants { learning_rate: slot::RATE, beta1: slot::BETA1, beta2: slot::BETA2, epsilon: slot::ADAM_EPSILON };
+        adam::record(&mut s.plan, corrections, constants);
+        s.finish()
+    };
+    [16, 240, 256, 272, 1_008, 40_000].map(scene).into()
+}
+
+fn ema_scenes() -> Vec<Scene> {
+    scenes(&[4, 60, 252, 256, 260, 20_000, 12], |s, elements| {
+        let net = |plan: &mut PlanBuilder| -> Region {
+            plan.memory.alloc(Arena::Weights, 1, 16);
+            plan.memory.alloc(Arena::Weights, 1, elements)
+        };
+        let (source, target) = (net(&mut s.plan), net(&mut s.plan));
+        s.fill(source, NORMAL);
+        s.fill(target, NORMAL);
+        ema::record(&mut s.plan, "target", source, target, slot::TAU);
+    })
+}
+
+fn metric_scenes() -> Vec<Scene> {
+    const STATISTICS: [Statistic; 4] = [Statistic::Mean, Statistic::Min, Statistic::Max, Statistic::ShareAbove(0.25)];
+    scenes(&[1, 3, 31, 63, 64, 65, 127, 257, 130], |s, rows| {
+        let clock = s.clock(rows);
+        let ring = Ring { region: s.output(5, 20), clock };
+        (0..5).for_each(|slot| s.fill(ring.region.columns(4 * slot, 2), NORMAL));
+        let x = s.input(rows, 5, NORMAL);
+        for (slot, statistic) in STATISTICS.into_iter().enumerate() {
+            metric::record(&mut s.plan, "metric", (x, slot as u32 + 1), statistic, ring, slot as u32);
+        }
+        let broken =
+            (0..rows).map(|row| [f64::NAN, 1.0, f64::INFINITY, f64::NEG_INFINITY, f64::from(f32::MAX)][row as usize % 5]);
+        let broken = s.input(rows, 1, Law::Values(broken.collect()));
+        metric::record(&mut s.plan, "broken", (broken, 0), Statistic::Mean, ring, 4);
+    })
+}
