@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, parser::ValueSource};
 use wgflow::agents::{AgentConfig, GfpConfig};
-use wgflow::cli::{finish, train::TrainFlags};
+use wgflow::cli::{start, train::TrainFlags};
 
 /// Train Guided Flow Policy (GFP) on an offline dataset
 #[derive(Parser)]
@@ -39,8 +39,9 @@ fn main() -> ExitCode {
     for (name, value) in DEFAULTS {
         command = command.mut_arg(name, |arg| arg.required(false).default_value(value));
     }
-    let matches = command.get_matches();
-    let given = |name: &str| matches.value_source(name) == Some(ValueSource::CommandLine);
-    let flags = Flags::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    finish(flags.train.run(AgentConfig::Gfp(flags.gfp), &given))
+    start(command, |matches| {
+        let given = |name: &str| matches.value_source(name) == Some(ValueSource::CommandLine);
+        let flags = Flags::from_arg_matches(matches).unwrap_or_else(|error| error.exit());
+        flags.train.run(AgentConfig::Gfp(flags.gfp), &given)
+    })
 }

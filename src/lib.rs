@@ -1,5 +1,4 @@
 //! wgflow: hand-written GPU compute kernels that train offline-RL flow policies, and their CPU twins.
-#![warn(missing_docs)]
 pub mod agents;
 pub mod cli;
 pub mod data;

@@ -9,6 +9,22 @@ use std::process::ExitCode;
 
 use crate::error::{Error, Result};
 
+/// Reads the command line as `command` declares it, runs `run` on it, and turns all that can happen into an exit code:
+/// wrong usage is 64 (help and version are no errors), a panic 70.
+pub fn start(command: clap::Command, run: impl FnOnce(&clap::ArgMatches) -> Result<()>) -> ExitCode {
+    // Of a flag given twice the last counts, so that a script's defaults can be overridden.
+    match command.args_override_self(true).try_get_matches() {
+        // A panic has told its message by itself.
+        Ok(matches) => std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&matches)))
+            .map_or(ExitCode::from(70), finish),
+        Err(message) => {
+            // There is nothing to do about a terminal that is gone.
+            let _ = message.print();
+            if message.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS }
+        }
+    }
+}
+
 /// Turns a result into what the process leaves behind: one line on standard error, and an exit code.
 pub fn finish(result: Result<()>) -> ExitCode {
     match result {

@@ -15,8 +15,8 @@ mod pace;
 mod pipelines;
 mod replay;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use machine::GpuMachine;
@@ -78,6 +78,8 @@ pub struct Gpu {
     bindings: wgpu::BindGroupLayout,
     pipelines: Pipelines,
     health: Arc<Health>,
+    /// Held while commands are submitted and while the device is polled; see [`Gpu::send`].
+    turn: Mutex<()>,
 }
 
 impl Gpu {
@@ -133,7 +135,7 @@ impl Gpu {
         let rejected = scopes.close().await;
         let budget_micros = AtomicU64::new(options.submission_budget.as_micros() as u64);
         let pipelines = Pipelines::new(layout, options.checked);
-        let gpu = Self { device, queue, info, limits, options, budget_micros, bindings, pipelines, health };
+        let gpu = Self { device, queue, info, limits, options, budget_micros, bindings, pipelines, health, turn: Mutex::default() };
         gpu.judge(rejected, "setting up").await?;
         gpu.probe("setting up").await?;
         Ok(Arc::new(gpu))
@@ -147,6 +149,17 @@ impl Gpu {
     /// Its queue.
     pub const fn queue(&self) -> &wgpu::Queue {
         &self.queue
+    }
+
+    /// Submits `commands`. Not while another thread polls: wgpu 30.0.1 then asserts that the queue's numbers are in order,
+    /// which between its two steps of a submission they are not, and panics.
+    pub(in crate::engine) fn send(&self, commands: wgpu::CommandBuffer) -> wgpu::SubmissionIndex {
+        let _turn = self.turn();
+        self.queue.submit([commands])
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the driver says of the adapter.

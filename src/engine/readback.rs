@@ -88,7 +88,7 @@ async fn read_part(
     let start = || {
         let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("read") });
         encoder.copy_buffer_to_buffer(source, offset, staging, 0, bytes);
-        let index = gpu.queue().submit([encoder.finish()]);
+        let index = gpu.send(encoder.finish());
         let mapping = Arc::clone(&mapping);
         staging.map_async(wgpu::MapMode::Read, 0..bytes, move |outcome| {
             let mut mapping = mapping.lock().unwrap_or_else(PoisonError::into_inner);
@@ -176,7 +176,7 @@ pub(super) fn write(gpu: &Gpu, target: &wgpu::Buffer, values: &[u32], spans: &[S
         }
         drop(range);
         staging.unmap();
-        Ok(gpu.queue().submit([encoder.finish()]))
+        Ok(gpu.send(encoder.finish()))
     };
     gpu.scoped_now(WRITING, send)?.or_else(|error: wgpu::MapRangeError| {
         gpu.probe_now(WRITING)?;

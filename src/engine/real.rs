@@ -195,7 +195,9 @@ impl Real for f32 {
         let p = 1.0 / 720.0 + r * (1.0 / 5040.0);
         let p = 1.0 / 24.0 + r * (1.0 / 120.0 + r * p);
         let p = 1.0 + r * (1.0 + r * (0.5 + r * (1.0 / 6.0 + r * p)));
-        p * Self::from_bits(((n as i32 + 127) << 23) as u32)
+        // SAFETY: n lies in [-126, 127], since x is clamped (a NaN too). The saturating cast would not vectorise.
+        let n: i32 = unsafe { n.to_int_unchecked() };
+        p * Self::from_bits(((n + 127) << 23) as u32)
     }
 
     // ln x = e ln2 + ln m with m in [sqrt(1/2), sqrt(2)), ln m = 2 atanh((m-1)/(m+1)).

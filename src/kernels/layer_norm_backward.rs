@@ -62,8 +62,8 @@ impl Operation for LayerNormBackward {
             let factor = cx.row(ACTIVATIONS, p.factor + row * p.factor_stride, p.cols);
             let stats = cx.row(ACTIVATIONS, p.stats + row * p.stats_stride, 2);
             let (mean, inverse) = (stats[0], stats[1]);
-            let mean_g = sum(g.len(), |i| g[i] * scale[i]) / n;
-            let mean_gn = sum(g.len(), |i| g[i] * scale[i] * ((x[i] - mean) * inverse)) / n;
+            let mean_g = sum([g, scale], |[g, scale]| g * scale) / n;
+            let mean_gn = sum([g, scale, x], |[g, scale, x]| g * scale * ((x - mean) * inverse)) / n;
             let d_x = cx.row_mut(ACTIVATIONS, p.d_x + row * p.d_x_stride, padded(p.cols));
             let inputs = g.iter().zip(scale).zip(x).zip(factor);
             for (d_x, (((g, scale), x), factor)) in d_x.iter_mut().zip(inputs) {

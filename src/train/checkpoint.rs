@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::files;
@@ -18,6 +19,22 @@ use crate::error::{Error, Result};
 
 /// Version of the layout.
 const FORMAT: &str = "1";
+
+/// The metadata entry that holds a [`Header`] as JSON.
+const HEADER: &str = "wgflow";
+
+/// What a checkpoint says of itself.
+#[derive(Debug, Serialize, Deserialize)]
+struct Header {
+    algorithm: String,
+    config_hash: String,
+    dataset_hash: String,
+    format_version: String,
+    step: u64,
+    /// The first 8 hex digits of each tensor's SHA-256.
+    tensor_sums: BTreeMap<String, String>,
+    wgflow: String,
+}
 
 /// What a checkpoint belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,16 +110,19 @@ pub fn save(path: &Path, agent: &mut Agent, identity: &Identity) -> Result<()> {
         TensorView::new(Dtype::F32, shape.clone(), data).map(|view| (name.as_str(), view)).map_err(|e| invalid(path, &e))
     });
     let views = views.collect::<Result<Vec<_>>>()?;
-    let sums: String = bytes.iter().map(|(_, _, data)| hex(&Sha256::digest(data)[..4])).collect::<Vec<_>>().join(" ");
-    let metadata = HashMap::from([
-        ("format_version".to_owned(), FORMAT.to_owned()),
-        ("algorithm".to_owned(), agent.config().name().to_owned()),
-        ("step".to_owned(), agent.step().to_string()),
-        ("config_hash".to_owned(), identity.config.clone()),
-        ("dataset_hash".to_owned(), identity.dataset.clone()),
-        ("tensor_sums".to_owned(), sums),
-        ("wgflow".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-    ]);
+    let sums = bytes.iter().map(|(name, _, data)| (name.clone(), hex(&Sha256::digest(data)[..4]))).collect();
+    let header = Header {
+        algorithm: agent.config().name().to_owned(),
+        config_hash: identity.config.clone(),
+        dataset_hash: identity.dataset.clone(),
+        format_version: FORMAT.to_owned(),
+        step: agent.step(),
+        tensor_sums: sums,
+        wgflow: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let header = serde_json::to_string(&header).map_err(|e| invalid(path, &e))?;
+    // One entry: a map of several would be written in an arbitrary order, and equal states would differ in their bytes.
+    let metadata = HashMap::from([(HEADER.to_owned(), header)]);
     let file = safetensors::serialize(views, Some(metadata)).map_err(|e| invalid(path, &e))?;
     files::replace(path, &file)
 }
@@ -122,48 +142,43 @@ fn invalid(path: &Path, error: &dyn std::fmt::Display) -> Error {
 pub fn load(path: &Path, agent: &mut Agent, identity: &Identity) -> Result<()> {
     let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| invalid(path, &e))?;
-    let step = check_metadata(path, &bytes, agent, identity)?;
-    check_sums(path, &bytes, &file)?;
+    let header = header(path, &bytes)?;
+    check_header(path, &header, agent, identity)?;
+    check_sums(path, &header, &file)?;
     for lane in 0..agent.seeds().len() {
         load_lane(path, &file, agent, lane)?;
     }
-    agent.set_step(step)
+    agent.set_step(header.step)
 }
 
-fn metadata(path: &Path, bytes: &[u8]) -> Result<HashMap<String, String>> {
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| invalid(path, &e))?;
-    Ok(header.metadata().clone().unwrap_or_default())
+fn header(path: &Path, bytes: &[u8]) -> Result<Header> {
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| invalid(path, &e))?;
+    let text = metadata.metadata().as_ref().and_then(|m| m.get(HEADER)).map_or("nothing", String::as_str);
+    serde_json::from_str(text).map_err(|e| invalid(path, &e))
 }
 
-fn check_metadata(path: &Path, bytes: &[u8], agent: &Agent, identity: &Identity) -> Result<u64> {
-    let metadata = metadata(path, bytes)?;
+fn check_header(path: &Path, header: &Header, agent: &Agent, identity: &Identity) -> Result<()> {
+    let own = "resume with the run folder's own config.toml";
     let expected = [
-        ("format_version", FORMAT, "use the version of wgflow that wrote it"),
-        ("algorithm", agent.config().name(), "resume with the run folder's own config.toml"),
-        ("config_hash", &identity.config, "resume with the run folder's own config.toml"),
-        ("dataset_hash", &identity.dataset, "put the dataset back that the run was started with"),
+        ("format_version", FORMAT, &header.format_version, "use the version of wgflow that wrote it"),
+        ("algorithm", agent.config().name(), &header.algorithm, own),
+        ("config_hash", &identity.config, &header.config_hash, own),
+        ("dataset_hash", &identity.dataset, &header.dataset_hash, "put the dataset back that the run was started with"),
     ];
-    for (key, wanted, remedy) in expected {
-        let found = metadata.get(key).map_or("nothing", String::as_str);
-        if found != wanted {
-            return Err(Error::content(path, key, wanted, found, remedy));
-        }
+    match expected.into_iter().find(|(_, wanted, found, _)| wanted != found) {
+        Some((key, wanted, found, remedy)) => Err(Error::content(path, key, wanted, found, remedy)),
+        None => Ok(()),
     }
-    let step = metadata.get("step").and_then(|s| s.parse().ok());
-    step.ok_or_else(|| Error::content(path, "step", "a number of updates", "none", "use an older checkpoint"))
 }
 
 /// A flipped bit must not become a weight.
-fn check_sums(path: &Path, bytes: &[u8], file: &SafeTensors<'_>) -> Result<()> {
-    let metadata = metadata(path, bytes)?;
-    let mut sums = metadata.get("tensor_sums").map(String::as_str).unwrap_or_default().split(' ');
-    let mut tensors = file.tensors();
-    // The order of writing: by name within a lane, and lanes by number, which is the order of their data.
-    tensors.sort_by_key(|(_, view)| view.data().as_ptr() as usize);
-    for (name, view) in tensors {
-        let (own, kept) = (hex(&Sha256::digest(view.data())[..4]), sums.next().unwrap_or("no sum"));
+fn check_sums(path: &Path, header: &Header, file: &SafeTensors<'_>) -> Result<()> {
+    for (name, view) in file.tensors() {
+        let own = hex(&Sha256::digest(view.data())[..4]);
+        let kept = header.tensor_sums.get(&name).map_or("none", String::as_str);
         if own != kept {
-            return Err(Error::content(path, name, format!("checksum {kept}"), own, "the file is damaged: use an older checkpoint"));
+            let remedy = "the file is damaged: use an older checkpoint";
+            return Err(Error::content(path, name, format!("checksum {kept}"), own, remedy));
         }
     }
     Ok(())

@@ -4,14 +4,8 @@ mod devices;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use wgflow::cli;
-
-/// Wrong usage, in the table of `wgflow::cli::exit_code`.
-const USAGE: u8 = 64;
-
-/// A bug of ours, in the same table.
-const BUG: u8 = 70;
 
 /// Trains and runs offline-RL flow policies with hand-written WGSL kernels, on any GPU and on the CPU.
 #[derive(Debug, Parser)]
@@ -27,17 +21,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(message) => {
-            // There is nothing to do about a terminal that is gone. Help and version are no errors.
-            let _ = message.print();
-            return if message.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
-        }
-    };
-    let run = || match arguments.command {
-        Command::Devices(devices) => devices.run(),
-    };
-    // A panic has told its message by itself.
-    std::panic::catch_unwind(run).map_or(ExitCode::from(BUG), cli::finish)
+    cli::start(Arguments::command(), |matches| match Arguments::from_arg_matches(matches) {
+        Ok(Arguments { command: Command::Devices(devices) }) => devices.run(),
+        Err(error) => error.exit(),
+    })
 }

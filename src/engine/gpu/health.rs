@@ -170,7 +170,9 @@ impl Gpu {
 
     /// Polls the device. `None` if it was lost: wgpu 30 panics when a driver reports that during a poll.
     fn poll(&self, how: wgpu::PollType) -> Option<Result<wgpu::PollStatus, wgpu::PollError>> {
+        let turn = self.turn();
         let polled = std::panic::catch_unwind(AssertUnwindSafe(|| self.device.poll(how)));
+        drop(turn);
         if polled.is_err() {
             self.health.lose("the driver reported a lost device");
         }

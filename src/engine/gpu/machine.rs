@@ -97,7 +97,7 @@ impl GpuMachine {
             self.plans[plan.0].encode(&mut encoder, &self.arenas.groups, range);
             let commands = encoder.finish();
             let leaving = Instant::now();
-            (self.gpu.queue().submit([commands]), leaving)
+            (self.gpu.send(commands), leaving)
         };
         let (index, leaving) = self.gpu.scoped_now(DURING, record)?;
         self.flights.add(index, Some((plan.0, dispatches)), leaving);

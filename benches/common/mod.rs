@@ -1,0 +1,43 @@
+//! What the benches share: a task of the published size, and the engines of this machine.
+#![allow(dead_code, reason = "each bench uses its part")]
+
+use std::sync::Arc;
+
+use wgflow::agents::{Agent, AgentConfig};
+use wgflow::data::Layout;
+use wgflow::engine::{Engine, Records, adapter};
+
+/// cube-single: the size that the official hyper-parameters were published for.
+pub const CUBE_SINGLE: Layout = Layout { obs_dim: 28, action_dim: 5 };
+
+/// Transitions with small values; what they mean does not change how long an update takes.
+pub fn records() -> Records {
+    let record = CUBE_SINGLE.record();
+    let values = (0..10_000 * record).map(|i| ((i.wrapping_mul(2_654_435_761) >> 8) as f32 / 16_777_216.0 - 0.5) * 0.5);
+    Records { values: Arc::new(values.collect()), record }
+}
+
+/// An agent on the made-up task.
+pub fn agent(engine: &Engine, config: &AgentConfig, lanes: u64) -> Agent {
+    let seeds: Vec<u64> = (0..lanes).collect();
+    Agent::on_records(engine, config, CUBE_SINGLE, (records(), None), &seeds).expect("the published size fits")
+}
+
+/// The CPU engine, and every GPU adapter whose number stands in `WGFLOW_BENCH_ADAPTERS` (as `wgflow devices` numbers
+/// them; `all` for every one).
+pub fn engines() -> Vec<(String, Engine)> {
+    let mut engines = vec![("cpu".to_owned(), Engine::cpu(None))];
+    let wanted = std::env::var("WGFLOW_BENCH_ADAPTERS").unwrap_or_default();
+    for report in adapter::list() {
+        if wanted == "all" || wanted.split(',').any(|number| number == report.index.to_string()) {
+            let gpu = Engine::gpu(Some(&report.index.to_string())).expect("an adapter that was listed opens");
+            engines.push((format!("gpu {}: {}", report.index, report.name), gpu));
+        }
+    }
+    engines
+}
+
+/// Threads that the CPU engine uses by default.
+pub fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}

@@ -1,0 +1,229 @@
+//! A run as its user meets it: folders, interruptions, damage, wrong flags. Drives the built example.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use wgflow::data::npz::Npz;
+
+/// The example, built by cargo beside this test.
+fn example() -> PathBuf {
+    let mut path = std::env::current_exe().unwrap();
+    path.pop();
+    path.pop();
+    path.join("examples").join(format!("train_gfp{}", std::env::consts::EXE_SUFFIX))
+}
+
+/// Small nets and few updates: seconds.
+const SMALL: &[&str] = &[
+    "--engine", "cpu", "--hidden", "16,16", "--batch", "32", "--flow-steps", "3", "--steps", "400", "--log-every", "100",
+    "--save-every", "100", "--eval-every", "0", "--episodes", "2",
+];
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(example()).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+fn small(out: &Path, more: &[&str]) -> Output {
+    let out = ["--out", out.to_str().unwrap()];
+    run(&[SMALL, &out, more].concat())
+}
+
+/// A folder of this test's own, gone when it ends.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("wgflow-run-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The one line of an error, after checks that hold for every refusal.
+fn refusal(output: &Output, code: i32) -> String {
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{error}");
+    assert!(!error.contains("panicked"), "{error}");
+    // Mesa complains on machines without a desktop; that line is not ours.
+    let ours = |line: &&str| line.starts_with("error: ") && !line.contains("XDG_RUNTIME_DIR");
+    let lines: Vec<&str> = error.lines().filter(ours).collect();
+    assert_eq!(lines.len(), 1, "one clear line: {error}");
+    lines[0].to_owned()
+}
+
+#[test]
+fn a_run_leaves_what_the_readme_promises_and_ends_with_the_result() {
+    let folder = Folder::new("whole");
+    let output = small(&folder.join("a"), &[]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let last = text(&output.stdout).lines().last().unwrap().to_owned();
+    assert!(last.starts_with("success ") && last.contains("% (actor)") && last.ends_with("% (flow), 2 episodes"), "{last}");
+    for file in ["config.toml", "metrics.jsonl", "checkpoint.safetensors", "curves.svg", "curves.png", "field.svg", "field.png"] {
+        assert!(folder.join("a").join(file).metadata().is_ok_and(|m| m.len() > 0), "{file}");
+    }
+    assert!(!text(&output.stdout).contains('\x1b') && !text(&output.stderr).contains('\x1b'), "no terminal, no escapes");
+    let again = refusal(&small(&folder.join("a"), &[]), 64);
+    assert!(again.contains("--resume"), "an existing run is not overwritten: {again}");
+}
+
+#[test]
+fn a_resumed_run_ends_with_the_same_bytes() {
+    let folder = Folder::new("resume");
+    assert!(small(&folder.join("whole"), &[]).status.success());
+    assert!(small(&folder.join("cut"), &["--steps", "200"]).status.success());
+    let resumed = run(&["--engine", "cpu", "--resume", folder.join("cut").to_str().unwrap(), "--steps", "400"]);
+    assert!(resumed.status.success(), "{}", text(&resumed.stderr));
+    let bytes = |name: &str| std::fs::read(folder.join(name).join("checkpoint.safetensors")).unwrap();
+    assert!(bytes("whole") == bytes("cut"), "the checkpoints differ");
+}
+
+#[test]
+fn lanes_take_lists_and_seeds() {
+    let folder = Folder::new("lanes");
+    let output = small(&folder.join("sweep"), &["--eta", "0.1,0.01,0.001", "--steps", "100"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("lane 2 (seed 0)"), "{}", text(&output.stdout));
+    let error = refusal(&small(&folder.join("bad"), &["--eta", "0.1,0.01,0.001", "--seeds", "2"]), 64);
+    assert!(error.contains("eta") && error.contains("3 values"), "{error}");
+    assert!(!folder.join("bad").exists(), "a refused run leaves nothing");
+}
+
+#[test]
+fn wrong_flags_and_files_are_one_clear_line() {
+    let folder = Folder::new("wrong");
+    let out = folder.join("x");
+    let cases: &[(&[&str], i32, &str)] = &[
+        (&["--batch", "0"], 64, "batch"),
+        (&["--discount", "1.5"], 64, "discount"),
+        (&["--hidden", "0"], 64, "hidden"),
+        (&["--alpha=-1"], 64, "alpha"),
+        (&["--time-dim", "7"], 64, "time_dim"),
+        (&["--steps", "0"], 64, "steps"),
+        (&["--threads", "0"], 64, "--threads"),
+        (&["--task", "9"], 64, "task"),
+        (&["--data", "no/such/file.npz"], 74, "no/such/file.npz"),
+        (&["--data", "Cargo.toml"], 65, "Cargo.toml"),
+        (&["--engine", "gpu", "--adapter", "no such adapter"], 69, "no such adapter"),
+        (&["--resume", "no/such/run"], 74, "no/such/run"),
+    ];
+    for (flags, code, word) in cases {
+        let error = refusal(&small(&out, flags), *code);
+        assert!(error.contains(word), "{flags:?}: {error}");
+        assert!(!out.exists(), "{flags:?} left a folder");
+    }
+    assert_eq!(run(&["--no-such-flag"]).status.code(), Some(64), "clap's own errors are usage errors too");
+    let blocked = folder.join("a file");
+    std::fs::write(&blocked, "in the way").unwrap();
+    let error = refusal(&small(&blocked.join("run"), &[]), 74);
+    assert!(error.contains("a file"), "{error}");
+}
+
+/// Kills a run again and again while it saves after every few updates: what is there must always load.
+#[test]
+fn a_run_killed_while_it_saves_loses_nothing() {
+    let folder = Folder::new("killed");
+    let out = folder.join("run");
+    let often = ["--save-every", "2", "--log-every", "50", "--steps", "100000"];
+    let start = |arguments: &[&str]| {
+        Command::new(example()).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let mut child = start(&[SMALL, &["--out", out.to_str().unwrap()], &often].concat());
+    let checkpoint = out.join("checkpoint.safetensors");
+    let begun = Instant::now();
+    while !checkpoint.exists() && begun.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut reached = 0;
+    for round in 0..12u64 {
+        std::thread::sleep(Duration::from_millis(40 + 13 * round));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let now = step_of(&checkpoint);
+        assert!(now >= reached, "round {round}: {now} updates after {reached}");
+        reached = now;
+        child = start(&["--engine", "cpu", "--resume", out.to_str().unwrap()]);
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(reached > 0);
+    let steps = (reached + 10).to_string();
+    let finished = run(&["--engine", "cpu", "--resume", out.to_str().unwrap(), "--steps", &steps]);
+    assert!(finished.status.success(), "{}", text(&finished.stderr));
+}
+
+fn step_of(checkpoint: &Path) -> u64 {
+    let bytes = std::fs::read(checkpoint).unwrap();
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let own: serde_json::Value = serde_json::from_str(&header.metadata().as_ref().unwrap()["wgflow"]).unwrap();
+    own["step"].as_u64().unwrap()
+}
+
+#[test]
+fn a_damaged_checkpoint_is_never_trained_from() {
+    let folder = Folder::new("damaged");
+    let out = folder.join("run");
+    assert!(small(&out, &["--steps", "100"]).status.success());
+    let file = out.join("checkpoint.safetensors");
+    let good = std::fs::read(&file).unwrap();
+    let resume = || run(&["--engine", "cpu", "--resume", out.to_str().unwrap(), "--steps", "101"]);
+    for at in [3, 200, good.len() / 2, good.len() - 5] {
+        let mut bad = good.clone();
+        bad[at] ^= 0x10;
+        std::fs::write(&file, &bad).unwrap();
+        let output = resume();
+        assert!(!output.status.success(), "a flipped bit at {at} passed");
+        let error = refusal(&output, 65);
+        assert!(error.contains("checkpoint.safetensors"), "{error}");
+    }
+    for len in [0, 7, 500, good.len() - 1] {
+        std::fs::write(&file, &good[..len]).unwrap();
+        refusal(&resume(), 65);
+    }
+    std::fs::write(&file, &good).unwrap();
+    assert!(resume().status.success());
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_is_saved_and_says_how_to_go_on() {
+    let folder = Folder::new("interrupted");
+    let out = folder.join("run");
+    let arguments = [SMALL, &["--out", out.to_str().unwrap(), "--steps", "1000000", "--save-every", "500000"]].concat();
+    let child = Command::new(example()).args(&arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let metrics = out.join("metrics.jsonl");
+    let begun = Instant::now();
+    while metrics.metadata().map_or(0, |m| m.len()) == 0 && begun.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let asked = Instant::now();
+    let output = child.wait_with_output().unwrap();
+    assert!(asked.elapsed() < Duration::from_secs(20));
+    assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("--resume"), "{}", text(&output.stderr));
+    assert!(step_of(&out.join("checkpoint.safetensors")) > 0);
+}
+
+/// The dataset that the main job trains on is the one that the tests of `data` check.
+#[test]
+fn the_bundled_dataset_is_there() {
+    let file = "data/pointmaze-medium-navigate/pointmaze-medium-navigate-v0.slim.npz";
+    assert!(Npz::open(file).unwrap().contains("observations"));
+}
