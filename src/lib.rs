@@ -10,4 +10,10 @@ pub mod nets;
 pub mod train;
 
 pub use error::{Error, Result};
+/// The version of wgpu whose devices [`engine::Engine::from_device`] takes.
 pub use wgpu;
+
+/// The README's code compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

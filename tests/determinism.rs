@@ -96,9 +96,10 @@ fn two_runs(engine: &Engine, config: &AgentConfig) -> Result<(), Failed> {
 
 /// Updates in odd bursts, with metrics and validation in between, must not change anything.
 fn in_pieces(engine: &Engine, config: &AgentConfig) -> Result<(), Failed> {
-    let mut whole = trained(engine, config, &SEEDS[..1]);
+    let mut whole = agent(engine, config, &SEEDS[..1]);
+    whole.update(600).unwrap();
     let mut pieces = agent(engine, config, &SEEDS[..1]);
-    for burst in [1, 2, 3, 250, 500, 1, UPDATES - 757] {
+    for burst in [1, 2, 3, 250, 1, 343] {
         pieces.update(burst).unwrap();
         pieces.read_metrics().unwrap();
         pieces.validate().unwrap();
@@ -110,7 +111,7 @@ fn cut_and_resumed(engine: &Engine, config: &AgentConfig, name: &str) -> Result<
     let identity = Identity { config: "c".to_owned(), dataset: "d".to_owned() };
     let file: PathBuf = std::env::temp_dir().join(format!("wgflow-{}-{name}.safetensors", std::process::id()));
     let mut whole = trained(engine, config, &SEEDS[..1]);
-    for cut in [1, 777] {
+    for cut in [1, 1_777] {
         let mut first = agent(engine, config, &SEEDS[..1]);
         first.update(cut).unwrap();
         checkpoint::save(&file, &mut first, &identity).unwrap();
@@ -142,9 +143,12 @@ fn threads(config: &AgentConfig) -> Result<(), Failed> {
     Ok(())
 }
 
+/// A trial's body: the engine, the agent's settings for given etas, and a name for files.
+type Body = fn(&Engine, &dyn Fn(&[f64]) -> AgentConfig, &str) -> Result<(), Failed>;
+
 fn trials_on(kind: &'static str, engine: Option<&EngineOf>, default: fn() -> AgentConfig, name: &'static str) -> Vec<Trial> {
     let missing: EngineOf = Arc::new(|| Engine::Oracle);
-    let trial = |what: &str, run: fn(&Engine, &dyn Fn(&[f64]) -> AgentConfig, &str) -> Result<(), Failed>| {
+    let trial = |what: &str, run: Body| {
         let of = engine.cloned().unwrap_or_else(|| Arc::clone(&missing));
         let label = format!("{name}-{kind}");
         let body = move || run(&of(), &|etas| config(default(), etas), &label);

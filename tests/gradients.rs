@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
+use wgflow::agents::config::QAggregate;
 use wgflow::agents::gfp::{GuidanceFn, PolicyAggregate};
 use wgflow::agents::{Agent, AgentConfig, FqlConfig, GfpConfig};
-use wgflow::agents::config::QAggregate;
 use wgflow::data::Layout;
 use wgflow::engine::{Arena, Engine, Memory, Records};
 
@@ -145,7 +145,8 @@ fn gfp_gradients_are_slopes() {
         (Max, QAggregate::Min, GuidanceFn::Softmax, 0.3),
         (Min, QAggregate::Mean, GuidanceFn::Softmax, 1.0),
     ] {
-        let mut config = GfpConfig { target_agg, q_agg, guidance_fn, eta: vec![eta], alpha: vec![0.4], time_dim: 6, ..Default::default() };
+        let mut config =
+            GfpConfig { target_agg, q_agg, guidance_fn, eta: vec![eta], alpha: vec![0.4], time_dim: 6, ..Default::default() };
         small(&mut config.common);
         with_lambda(&AgentConfig::Gfp(config));
     }

@@ -111,7 +111,8 @@ fn compare_parameters(fixture: &Fixture, agent: &mut Agent, limits: &Limits, ste
         let source = name.strip_prefix("target_").unwrap_or(&name);
         // In the thin form a target may be sliced elsewhere than its source: then the source's gradient is not at hand,
         // and the smallest stands for all.
-        let (gradient, largest) = match entries(fixture, "step0", "grad", source, &own_gradient_of(&own_gradient, source, agent)) {
+        let (gradient, largest) = match entries(fixture, "step0", "grad", source, &own_gradient_of(&own_gradient, source, agent))
+        {
             Some((_, gradient, _)) if gradient.len() == found.len() => {
                 let largest = gradient.iter().fold(0.0, |m: f64, g| m.max(g.abs()));
                 (gradient, largest)
@@ -132,7 +133,8 @@ fn own_gradient_of(own: &[f64], source: &str, agent: &mut Agent) -> Vec<f64> {
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let mut files: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "npz")).collect();
+    let mut files: Vec<PathBuf> =
+        entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "npz")).collect();
     files.sort();
     files
 }

@@ -4,7 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use wgflow::Error;
+use wgflow::agents::{AgentConfig, Common, GfpConfig};
 use wgflow::data::npz::Npz;
+use wgflow::engine::{Arena, Engine};
+use wgflow::train::{Quiet, RunConfig, Trainer};
 
 /// The example, built by cargo beside this test.
 fn example() -> PathBuf {
@@ -16,8 +20,24 @@ fn example() -> PathBuf {
 
 /// Small nets and few updates: seconds.
 const SMALL: &[&str] = &[
-    "--engine", "cpu", "--hidden", "16,16", "--batch", "32", "--flow-steps", "3", "--steps", "400", "--log-every", "100",
-    "--save-every", "100", "--eval-every", "0", "--episodes", "2",
+    "--engine",
+    "cpu",
+    "--hidden",
+    "16,16",
+    "--batch",
+    "32",
+    "--flow-steps",
+    "3",
+    "--steps",
+    "400",
+    "--log-every",
+    "100",
+    "--save-every",
+    "100",
+    "--eval-every",
+    "0",
+    "--episodes",
+    "2",
 ];
 
 fn run(arguments: &[&str]) -> Output {
@@ -140,9 +160,8 @@ fn a_run_killed_while_it_saves_loses_nothing() {
     let folder = Folder::new("killed");
     let out = folder.join("run");
     let often = ["--save-every", "2", "--log-every", "50", "--steps", "100000"];
-    let start = |arguments: &[&str]| {
-        Command::new(example()).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
-    };
+    let start =
+        |arguments: &[&str]| Command::new(example()).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let mut child = start(&[SMALL, &["--out", out.to_str().unwrap()], &often].concat());
     let checkpoint = out.join("checkpoint.safetensors");
     let begun = Instant::now();
@@ -226,4 +245,34 @@ fn an_interrupted_run_is_saved_and_says_how_to_go_on() {
 fn the_bundled_dataset_is_there() {
     let file = "data/pointmaze-medium-navigate/pointmaze-medium-navigate-v0.slim.npz";
     assert!(Npz::open(file).unwrap().contains("observations"));
+}
+
+#[test]
+fn a_diverged_run_stops_names_the_loss_and_keeps_the_last_good_checkpoint() {
+    let folder = Folder::new("diverged");
+    let common = Common { batch: 16, hidden: vec![8], flow_steps: 2, ..GfpConfig::default().common };
+    let config = RunConfig {
+        data: "data/pointmaze-medium-navigate/pointmaze-medium-navigate-v0.slim.npz".into(),
+        task: Some(3),
+        env: None,
+        steps: 100,
+        seeds: vec![0, 1],
+        log_every: 50,
+        eval_every: 0,
+        eval_episodes: 1,
+        final_episodes: 1,
+        save_every: 50,
+        agent: AgentConfig::Gfp(GfpConfig { common, ..Default::default() }),
+    };
+    let mut trainer = Trainer::create(config, &Engine::cpu(Some(1)), &folder.join("run")).unwrap();
+    trainer.run(&mut Quiet).unwrap();
+    // One weight of the second lane's actor becomes NaN: its next action spoils the critic's target first.
+    let actor = trainer.agent().blueprint().parameters.entries().iter().find(|e| e.name == "actor/dense0/kernel").unwrap();
+    let weight = actor.tensor.region.rows(0, 1).column(0);
+    assert_eq!(weight.arena, Arena::Weights);
+    trainer.agent_mut().machine().write(weight, 1, &[f64::NAN]).unwrap();
+    trainer.set_steps(400);
+    let error = trainer.run(&mut Quiet).unwrap_err();
+    assert!(matches!(&error, Error::Diverged { lane: 1, loss, step: 101 } if loss == "critic_loss"), "{error}");
+    assert_eq!(step_of(&folder.join("run").join("checkpoint.safetensors")), 100, "the last good checkpoint");
 }

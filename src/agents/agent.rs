@@ -175,7 +175,8 @@ impl Agent {
         let mut lanes = Vec::new();
         for lane in 0..self.seeds.len() {
             let values = self.machine.read(ring, lane)?;
-            let row = |step: u64| &values[((step - 1) % u64::from(RING_PERIOD)) as usize * ring.cols as usize..][..ring.cols as usize];
+            let row =
+                |step: u64| &values[((step - 1) % u64::from(RING_PERIOD)) as usize * ring.cols as usize..][..ring.cols as usize];
             let samples = (first..=self.step).map(|step| self.sample(step, row(step), lane));
             lanes.push(samples.collect::<Result<_>>()?);
         }

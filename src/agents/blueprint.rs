@@ -86,12 +86,10 @@ impl Blueprint {
     /// [`Error::Setting`] if a list has neither one value nor one for each lane.
     pub fn scalar_table(&self, config: &AgentConfig, lanes: usize) -> Result<Vec<f64>> {
         let named = config.scalars();
-        let value = |name: &str, lane: usize| {
-            match named.iter().find(|(known, _)| *known == name) {
-                Some((name, values)) => of_lane(name, values, lane, lanes),
-                None if fixed_scalar(name).is_finite() => Ok(fixed_scalar(name)),
-                None => Err(Error::Plan { label: name.to_owned(), problem: "a scalar that the agent does not set".to_owned() }),
-            }
+        let value = |name: &str, lane: usize| match named.iter().find(|(known, _)| *known == name) {
+            Some((name, values)) => of_lane(name, values, lane, lanes),
+            None if fixed_scalar(name).is_finite() => Ok(fixed_scalar(name)),
+            None => Err(Error::Plan { label: name.to_owned(), problem: "a scalar that the agent does not set".to_owned() }),
         };
         (0..lanes).flat_map(|lane| self.scalars.iter().map(move |name| (name, lane))).map(|(n, lane)| value(n, lane)).collect()
     }

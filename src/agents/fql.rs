@@ -100,11 +100,7 @@ impl Algorithm for FqlConfig {
     }
 
     fn act(&self, nets: &FqlNets, policy: &str, r: &mut ActRecorder) -> Region {
-        if policy == "flow" {
-            r.flow_action(&nets.bc_flow, self.common.flow_steps)
-        } else {
-            r.one_step_action(&nets.actor)
-        }
+        if policy == "flow" { r.flow_action(&nets.bc_flow, self.common.flow_steps) } else { r.one_step_action(&nets.actor) }
     }
 }
 

@@ -177,11 +177,7 @@ impl Algorithm for GfpConfig {
     }
 
     fn act(&self, nets: &GfpNets, policy: &str, r: &mut ActRecorder) -> Region {
-        if policy == "flow" {
-            r.flow_action(&nets.vabc, self.common.flow_steps)
-        } else {
-            r.one_step_action(&nets.actor)
-        }
+        if policy == "flow" { r.flow_action(&nets.vabc, self.common.flow_steps) } else { r.one_step_action(&nets.actor) }
     }
 }
 

@@ -66,9 +66,11 @@ pub enum AgentConfig {
     Fql(FqlConfig),
 }
 
-/// Every agent: its name and its default settings.
-pub static ALL: &[(&str, fn() -> AgentConfig)] =
-    &[("gfp", || AgentConfig::Gfp(defaults())), ("fql", || AgentConfig::Fql(defaults()))];
+/// An agent's name and its default settings.
+pub type Entry = (&'static str, fn() -> AgentConfig);
+
+/// Every agent.
+pub static ALL: &[Entry] = &[("gfp", || AgentConfig::Gfp(defaults())), ("fql", || AgentConfig::Fql(defaults()))];
 
 /// The defaults that the flags' declarations carry, so that no default is written twice.
 fn defaults<C: clap::Args>() -> C {
@@ -117,8 +119,7 @@ impl AgentConfig {
     /// Every scalar by name, those of [`Common`] included.
     pub fn scalars(&self) -> Vec<(&'static str, &PerLane)> {
         let common = self.common();
-        let shared =
-            [("discount", &common.discount), ("tau", &common.tau), ("learning_rate", &common.learning_rate)];
+        let shared = [("discount", &common.discount), ("tau", &common.tau), ("learning_rate", &common.learning_rate)];
         with_algorithm!(self, a => a.scalars()).into_iter().chain(shared).collect()
     }
 

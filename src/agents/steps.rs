@@ -18,7 +18,11 @@ pub(super) type Noise = (&'static str, u32);
 fn actor_input(r: &mut Recorder<'_>, actor: &Mlp, next: bool, (name, stream): Noise) -> Region {
     let input = actor.input(r.plan, r.batch());
     let observation = actor.segment(input, 0);
-    if next { r.next_observation(observation) } else { r.observation(observation) }
+    if next {
+        r.next_observation(observation)
+    } else {
+        r.observation(observation)
+    }
     r.normal(name, stream, actor.segment(input, 1));
     input
 }

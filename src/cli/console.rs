@@ -21,7 +21,8 @@ pub(super) struct Console {
 impl Console {
     pub(super) fn new(steps: u64) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+            let style =
+                ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::new(steps).with_style(style)
         });
         Self { bar, last_line: None }
@@ -76,10 +77,8 @@ impl Observer for Console {
 
     fn evaluated(&mut self, step: u64, lane: usize, evaluations: &[Evaluation]) {
         let lane = if lane == 0 { String::new() } else { format!(" lane {lane}") };
-        let parts: Vec<String> = evaluations
-            .iter()
-            .map(|e| format!("{} {:.1} % in {:.0} steps", e.policy, 100.0 * e.success(), e.length()))
-            .collect();
+        let parts: Vec<String> =
+            evaluations.iter().map(|e| format!("{} {:.1} % in {:.0} steps", e.policy, 100.0 * e.success(), e.length())).collect();
         let episodes = evaluations.first().map_or(0, |e| e.episodes.len());
         self.say(&format!("update {step}{lane}: {}, {episodes} episodes", parts.join(", ")));
     }

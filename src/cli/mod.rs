@@ -15,8 +15,9 @@ pub fn start(command: clap::Command, run: impl FnOnce(&clap::ArgMatches) -> Resu
     // Of a flag given twice the last counts, so that a script's defaults can be overridden.
     match command.args_override_self(true).try_get_matches() {
         // A panic has told its message by itself.
-        Ok(matches) => std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&matches)))
-            .map_or(ExitCode::from(70), finish),
+        Ok(matches) => {
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&matches))).map_or(ExitCode::from(70), finish)
+        }
         Err(message) => {
             // There is nothing to do about a terminal that is gone.
             let _ = message.print();

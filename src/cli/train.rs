@@ -173,7 +173,9 @@ fn describe(trainer: &Trainer) {
     let (config, blueprint) = (trainer.config(), trainer.agent().blueprint());
     let lanes = config.seeds.len();
     let data = config.data.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-    let task = trainer.task().map_or_else(|| "no built-in environment: not evaluated".to_owned(), |t| format!("{} task {}", t.env, t.task));
+    let task = trainer
+        .task()
+        .map_or_else(|| "no built-in environment: not evaluated".to_owned(), |t| format!("{} task {}", t.env, t.task));
     println!("data: {data}, {task}");
     let plan = &blueprint.update;
     println!(

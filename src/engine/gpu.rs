@@ -135,7 +135,8 @@ impl Gpu {
         let rejected = scopes.close().await;
         let budget_micros = AtomicU64::new(options.submission_budget.as_micros() as u64);
         let pipelines = Pipelines::new(layout, options.checked);
-        let gpu = Self { device, queue, info, limits, options, budget_micros, bindings, pipelines, health, turn: Mutex::default() };
+        let gpu =
+            Self { device, queue, info, limits, options, budget_micros, bindings, pipelines, health, turn: Mutex::default() };
         gpu.judge(rejected, "setting up").await?;
         gpu.probe("setting up").await?;
         Ok(Arc::new(gpu))

@@ -191,7 +191,7 @@ impl Real for f32 {
         let x = self.at_least(-87.0).at_most(88.0);
         let n = (x * std::f32::consts::LOG2_E + 0.5).floor();
         // ln 2 in two parts: n times the first is exact.
-        let r = x - n * 0.693_359_375 - n * -2.121_944_4e-4;
+        let r = x - n * (355.0 / 512.0) - n * -2.121_944_4e-4;
         let p = 1.0 / 720.0 + r * (1.0 / 5040.0);
         let p = 1.0 / 24.0 + r * (1.0 / 120.0 + r * p);
         let p = 1.0 + r * (1.0 + r * (0.5 + r * (1.0 / 6.0 + r * p)));

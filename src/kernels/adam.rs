@@ -56,7 +56,7 @@ impl Operation for Adam {
         for (((w, g), m), v) in weights.iter_mut().zip(gradient).zip(first).zip(second) {
             *m = beta1 * *m + (R::ONE - beta1) * *g;
             *v = beta2 * *v + (R::ONE - beta2) * (*g * *g);
-            *w = *w - rate * (*m * c1) / ((*v * c2).sqrt() + epsilon);
+            *w -= rate * (*m * c1) / ((*v * c2).sqrt() + epsilon);
         }
     }
 }

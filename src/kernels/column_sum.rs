@@ -9,7 +9,7 @@ problem! {
         pub a: u32,
         /// Elements between rows of a.
         pub a_stride: u32,
-        /// Training: out, [cols].
+        /// Training: out, `[cols]`.
         pub out: u32,
         /// Rows.
         pub rows: u32,

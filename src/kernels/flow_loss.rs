@@ -27,7 +27,7 @@ problem! {
         pub over_members: u32,
         /// Aggregate over the reference actions.
         pub over_references: u32,
-        /// Activations: lambda, [1].
+        /// Activations: lambda, `[1]`.
         pub lambda: u32,
         /// Scalar slot of eta.
         pub eta: u32,

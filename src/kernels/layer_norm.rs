@@ -9,9 +9,9 @@ problem! {
         pub x: u32,
         /// Elements between rows of x.
         pub x_stride: u32,
-        /// Weights: scale, [cols].
+        /// Weights: scale, `[cols]`.
         pub scale: u32,
-        /// Weights: bias, [cols].
+        /// Weights: bias, `[cols]`.
         pub bias: u32,
         /// Activations: out, [rows, cols].
         pub out: u32,
@@ -31,7 +31,7 @@ problem! {
 }
 
 /// flax `LayerNorm`: biased variance, epsilon 1e-6. Differs from flax: the variance is the mean squared distance from the
-/// mean, not E[x²] - E[x]², which cancels in f32.
+/// mean, not `E[x²] - E[x]²`, which cancels in f32.
 #[derive(Debug)]
 pub struct LayerNorm;
 

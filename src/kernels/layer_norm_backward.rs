@@ -18,7 +18,7 @@ problem! {
         pub stats: u32,
         /// Elements between rows of stats.
         pub stats_stride: u32,
-        /// Weights: scale, [cols].
+        /// Weights: scale, `[cols]`.
         pub scale: u32,
         /// Activations: derivative of the activation that made x, [rows, cols].
         pub factor: u32,

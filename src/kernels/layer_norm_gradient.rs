@@ -19,9 +19,9 @@ problem! {
         pub stats: u32,
         /// Elements between rows of stats.
         pub stats_stride: u32,
-        /// Training: gradient of the scale, [cols].
+        /// Training: gradient of the scale, `[cols]`.
         pub d_scale: u32,
-        /// Training: gradient of the bias, [cols].
+        /// Training: gradient of the bias, `[cols]`.
         pub d_bias: u32,
         /// Rows.
         pub rows: u32,

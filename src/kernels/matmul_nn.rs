@@ -15,7 +15,7 @@ problem! {
         pub b: u32,
         /// Elements between rows of b.
         pub b_stride: u32,
-        /// Weights: bias, [cols].
+        /// Weights: bias, `[cols]`.
         pub bias: u32,
         /// Activations: out, [rows, cols].
         pub out: u32,

@@ -17,7 +17,7 @@ problem! {
         pub normalize: u32,
         /// Activations: gradient of the loss at q.
         pub d_q: u32,
-        /// Activations: lambda, [1].
+        /// Activations: lambda, `[1]`.
         pub lambda: u32,
         /// Activations: each row's share of the loss, whose mean is the loss.
         pub terms: u32,

@@ -36,7 +36,7 @@ pub struct Tensor {
     pub name: String,
     /// Where it lies; a kernel's region has a row for every padded input.
     pub region: Region,
-    /// For a kernel, [inputs, outputs]; for a vector, [outputs].
+    /// For a kernel, [inputs, outputs]; for a vector, `[outputs]`.
     pub shape: Vec<u32>,
     /// For each row of the tensor, its row in the region.
     pub rows: Vec<u32>,
@@ -86,10 +86,8 @@ impl Mlp {
         for (i, &width) in hidden.iter().chain([&out]).enumerate() {
             let kernel = memory.alloc(Arena::Weights, padded(inputs), width);
             let bias = memory.alloc(Arena::Weights, 1, width);
-            let norm = (norm && i < hidden.len()).then(|| Affine {
-                scale: memory.alloc(Arena::Weights, 1, width),
-                bias: memory.alloc(Arena::Weights, 1, width),
-            });
+            let norm = (norm && i < hidden.len())
+                .then(|| Affine { scale: memory.alloc(Arena::Weights, 1, width), bias: memory.alloc(Arena::Weights, 1, width) });
             layers.push(Layer { kernel, bias, norm });
             inputs = width;
         }

@@ -209,8 +209,7 @@ fn tensor(path: &Path, file: &SafeTensors<'_>, name: &str, shape: &[usize]) -> R
     if view.dtype() != Dtype::F32 || view.shape() != shape {
         return Err(Error::content(path, name, expected, format!("{:?} {:?}", view.dtype(), view.shape()), remedy));
     }
-    let values: Vec<f64> =
-        view.data().chunks_exact(4).map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]]))).collect();
+    let values: Vec<f64> = view.data().chunks_exact(4).map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]]))).collect();
     if let Some(bad) = values.iter().find(|v| !v.is_finite()) {
         return Err(Error::content(path, name, "finite values", bad.to_string(), "use an older checkpoint"));
     }

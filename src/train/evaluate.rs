@@ -82,9 +82,8 @@ pub fn evaluate(agent: &mut Agent, lane: usize, task: &Task, episodes: usize, ke
     for name in names {
         // One thread: a batch of this size is done before a second one has woken up.
         let mut policy = agent.policy(name, lane, parallel as u32, 1)?;
-        let mut envs = (0..parallel)
-            .map(|_| Ok(Box::new(task.environment()?) as Box<dyn Environment>))
-            .collect::<Result<Vec<_>>>()?;
+        let mut envs =
+            (0..parallel).map(|_| Ok(Box::new(task.environment()?) as Box<dyn Environment>)).collect::<Result<Vec<_>>>()?;
         let episodes = rollout(&mut envs, episodes, seed, keep_paths, &mut |observations, rows| {
             act(&mut policy, seed, observations, rows.iter().map(|row| (row.episode as u32, row.step as u32)))
         })?;

@@ -65,9 +65,12 @@ pub fn draw(
 
 fn panels(metrics: &Metrics, agent: &Agent) -> Vec<Panel> {
     let mut panels = Vec::new();
-    let success = agent.config().policies().iter().enumerate().flat_map(|(colour, policy)| {
-        (0..agent.seeds().len()).map(move |lane| (colour, *policy, lane))
-    });
+    let success = agent
+        .config()
+        .policies()
+        .iter()
+        .enumerate()
+        .flat_map(|(colour, policy)| (0..agent.seeds().len()).map(move |lane| (colour, *policy, lane)));
     let success: Vec<Series> = success
         .map(|(colour, policy, lane)| {
             let points = metrics.series(lane, &format!("eval/{policy}/success")).into_iter().map(|[x, y]| [x, 100.0 * y]);

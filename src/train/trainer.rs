@@ -117,6 +117,16 @@ impl Trainer {
         &self.agent
     }
 
+    /// The agent, for a caller that wants to change it between two calls of [`Trainer::run`].
+    pub const fn agent_mut(&mut self) -> &mut Agent {
+        &mut self.agent
+    }
+
+    /// Trains for `steps` updates in all from now on.
+    pub const fn set_steps(&mut self, steps: u64) {
+        self.config.steps = steps;
+    }
+
     /// The folder.
     pub const fn folder(&self) -> &RunFolder {
         &self.folder

@@ -22,7 +22,7 @@ impl Fixture {
     pub fn load(path: &Path) -> Self {
         let npz = Npz::open(path).unwrap();
         let config = serde_json::from_slice(&npz.bytes("config_json").unwrap().data).unwrap();
-        let names: Vec<String> = npz.names().into_iter().map(|n| n.to_string()).filter(|n| n != "config_json").collect();
+        let names: Vec<String> = npz.names().filter(|n| *n != "config_json").map(str::to_owned).collect();
         let arrays = names.into_iter().map(|name| (name.clone(), npz.f64(&name).unwrap().data)).collect();
         Self { name: path.file_stem().unwrap().to_string_lossy().into_owned(), config, arrays }
     }

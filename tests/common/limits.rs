@@ -30,15 +30,7 @@ impl Limits {
         let eta = fixture.config["eta"].as_f64().unwrap_or(0.0);
         let steepness = if eta > 0.0 { lambda / eta } else { 0.0 };
         let steep = if steepness > 1e3 { (steepness / 1e4).max(1.0) } else { 0.0 };
-        Self {
-            losses: 2e-5,
-            intermediates: 5e-5,
-            gradients: 2e-5,
-            first_step: 2e-3,
-            final_step: 1e-2,
-            single: true,
-            steep,
-        }
+        Self { losses: 2e-5, intermediates: 5e-5, gradients: 2e-5, first_step: 2e-3, final_step: 1e-2, single: true, steep }
     }
 
     pub fn loss(&self, name: &str) -> f64 {
@@ -98,6 +90,7 @@ impl Limits {
 pub fn relative_error(found: &[f64], wanted: &[f64]) -> f64 {
     assert_eq!(found.len(), wanted.len());
     let scale = wanted.iter().fold(0.0, |m: f64, v| m.max(v.abs())).max(1e-300);
-    let worst = found.iter().zip(wanted).map(|(f, w)| (f - w).abs()).fold(0.0, |m: f64, e| if e > m || e.is_nan() { e } else { m });
+    let worst =
+        found.iter().zip(wanted).map(|(f, w)| (f - w).abs()).fold(0.0, |m: f64, e| if e > m || e.is_nan() { e } else { m });
     if worst.is_nan() { f64::INFINITY } else { worst / scale }
 }

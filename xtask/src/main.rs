@@ -45,7 +45,7 @@ fn has_vulkan_driver() -> bool {
     let named = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"].iter().any(|name| std::env::var_os(name).is_some());
     let folders = ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d", "/usr/local/share/vulkan/icd.d"];
     let holds_driver = |folder: &&str| Path::new(folder).read_dir().is_ok_and(|mut files| files.next().is_some());
-    named || cfg!(not(target_os = "linux")) || folders.iter().any(|folder| holds_driver(&folder))
+    named || cfg!(not(target_os = "linux")) || folders.iter().any(holds_driver)
 }
 
 fn install_software_driver() -> Result<(), String> {
