@@ -134,6 +134,28 @@ fn lanes(engine: &Engine, config_of: &dyn Fn(&[f64]) -> AgentConfig) -> Result<(
     Ok(())
 }
 
+/// Not about bits that repeat but about bits that are broken: a NaN must be seen in the very update it spoils.
+fn non_finite(engine: &Engine, config: &AgentConfig) -> Result<(), Failed> {
+    for bad in [f64::NAN, f64::INFINITY] {
+        let mut agent = agent(engine, config, &SEEDS[..2]);
+        agent.update(5).unwrap();
+        if agent.read_metrics().unwrap().iter().flatten().any(|sample| sample.broken.is_some()) {
+            return Err("a false alarm".into());
+        }
+        let entries = agent.blueprint().parameters.entries().to_vec();
+        let bias = entries.iter().find(|e| e.name == "critic/dense2/bias").unwrap().tensor.region;
+        agent.machine().write(bias, 1, &[bad]).unwrap();
+        agent.update(3).unwrap();
+        let names = agent.metric_names();
+        let lanes = agent.read_metrics().unwrap();
+        let first = lanes[1].iter().find_map(|sample| sample.broken.map(|i| (sample.step, names[i])));
+        if first != Some((6, "critic_loss")) || lanes[0].iter().any(|sample| sample.broken.is_some()) {
+            return Err(format!("{bad} in lane 1 before update 6 was reported as {first:?}").into());
+        }
+    }
+    Ok(())
+}
+
 fn threads(config: &AgentConfig) -> Result<(), Failed> {
     let mut one = trained(&Engine::cpu(Some(1)), config, &SEEDS[..1]);
     for threads in [2, 3] {
@@ -158,6 +180,7 @@ fn trials_on(kind: &'static str, engine: Option<&EngineOf>, default: fn() -> Age
         trial("two runs", |engine, config, _| two_runs(engine, &config(&ETAS[..1]))),
         trial("in pieces", |engine, config, _| in_pieces(engine, &config(&ETAS[..1]))),
         trial("cut and resumed", |engine, config, label| cut_and_resumed(engine, &config(&ETAS[..1]), label)),
+        trial("non-finite values are seen", |engine, config, _| non_finite(engine, &config(&ETAS[..1]))),
         trial("four lanes", |engine, config, _| lanes(engine, config)),
     ]
 }

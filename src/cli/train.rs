@@ -197,6 +197,11 @@ fn describe(trainer: &Trainer) {
         if lanes == 1 { "" } else { "s" },
     );
     println!("folder: {}", trainer.folder().path().display());
+    if config.agent.scalars().iter().any(|(name, values)| *name == "eta" && values.contains(&0.0)) {
+        println!(
+            "note: eta 0 switches the weight off (plain behaviour cloning); a hard filter is the opposite limit, a small eta"
+        );
+    }
 }
 
 /// `success NN.N % (actor) NN.N % (flow), N episodes`; with several lanes a line for each, then their mean.
