@@ -23,7 +23,7 @@ struct Flags {
 const DEFAULTS: [(&str, &str); 12] = [
     ("data", concat!(env!("CARGO_MANIFEST_DIR"), "/data/pointmaze-medium-navigate/pointmaze-medium-navigate-v0.slim.npz")),
     ("task", "3"),
-    ("steps", "30000"),
+    ("steps", "20000"),
     ("eval_every", "5000"),
     ("out", "runs/gfp-pointmaze"),
     ("hidden", "128,128,128"),
