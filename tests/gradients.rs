@@ -134,6 +134,14 @@ fn fql_gradients_are_slopes() {
 }
 
 #[test]
+fn gradients_are_slopes_with_the_layer_norms_the_other_way_round() {
+    let mut config = GfpConfig { target_agg: PolicyAggregate::Actor, eta: vec![0.5], ..Default::default() };
+    small(&mut config.common);
+    (config.common.layer_norm, config.common.actor_layer_norm) = (false, true);
+    with_lambda(&AgentConfig::Gfp(config));
+}
+
+#[test]
 fn gfp_gradients_are_slopes() {
     use PolicyAggregate::{Actor, Max, Mean, Min, Vabc};
     // With the flow's own action in the guidance, g moves with the flow although its gradient is stopped: those are

@@ -47,6 +47,12 @@ pub struct Common {
     /// Hidden widths of every net
     #[arg(long, value_delimiter = ',', default_value = "512,512,512,512", value_name = "N,N..", help_heading = "Agent")]
     pub hidden: Vec<u32>,
+    /// Layer norm after each activation of the critics
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL", help_heading = "Agent")]
+    pub layer_norm: bool,
+    /// Layer norm after each activation of the actor and the flow
+    #[arg(long, default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL", help_heading = "Agent")]
+    pub actor_layer_norm: bool,
     /// Euler steps of a flow integration
     #[arg(long, default_value_t = 10, value_name = "N", help_heading = "Agent")]
     pub flow_steps: u32,

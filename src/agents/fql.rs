@@ -75,11 +75,11 @@ impl Algorithm for FqlConfig {
     }
 
     fn nets(&self, dims: Dims, parameters: &mut Parameters) -> FqlNets {
-        let hidden = &self.common.hidden;
-        let critic = parameters.critics("critic", dims, hidden);
-        let bc_flow = parameters.flow("bc_flow", dims, hidden, self.time_dim);
-        let actor = parameters.actor("actor", dims, hidden);
-        let target_critic = parameters.target_of(&critic, "target_critic", "critic", dims, hidden);
+        let common = &self.common;
+        let critic = parameters.critics("critic", dims, common);
+        let bc_flow = parameters.flow("bc_flow", dims, common, self.time_dim);
+        let actor = parameters.actor("actor", dims, common);
+        let target_critic = parameters.target_of(&critic, "target_critic", "critic", dims, common);
         FqlNets { critic, bc_flow, actor, target_critic }
     }
 

@@ -152,11 +152,11 @@ impl Algorithm for GfpConfig {
     }
 
     fn nets(&self, dims: Dims, parameters: &mut Parameters) -> GfpNets {
-        let hidden = &self.common.hidden;
-        let critic = parameters.critics("critic", dims, hidden);
-        let actor = parameters.actor("actor", dims, hidden);
-        let vabc = parameters.flow("vabc", dims, hidden, self.time_dim);
-        let target_critic = parameters.target_of(&critic, "target_critic", "critic", dims, hidden);
+        let common = &self.common;
+        let critic = parameters.critics("critic", dims, common);
+        let actor = parameters.actor("actor", dims, common);
+        let vabc = parameters.flow("vabc", dims, common, self.time_dim);
+        let target_critic = parameters.target_of(&critic, "target_critic", "critic", dims, common);
         GfpNets { critic, actor, vabc, target_critic }
     }
 

@@ -1,6 +1,6 @@
 //! The nets of an agent by name: what checkpoints, exports and initial weights go through.
 
-use super::config::Dims;
+use super::config::{Common, Dims};
 use crate::engine::{Arena, Memory, Region};
 use crate::nets::{Ensemble, Flow, Mlp, Tensor, init};
 
@@ -38,35 +38,36 @@ impl Parameters {
     }
 
     /// Two critics of (s, a).
-    pub fn critics(&mut self, name: &str, dims: Dims, hidden: &[u32]) -> Ensemble {
-        let ensemble = Ensemble::new(&mut self.memory, 2, (dims.obs, dims.action), hidden);
+    pub fn critics(&mut self, name: &str, dims: Dims, common: &Common) -> Ensemble {
+        let ensemble = Ensemble::new(&mut self.memory, 2, (dims.obs, dims.action), &common.hidden, common.layer_norm);
         self.add_ensemble(name, &ensemble, None);
         ensemble
     }
 
     /// A one-step policy mu(s, z): the input is [s | z], the output an action, not squashed.
-    pub fn actor(&mut self, name: &str, dims: Dims, hidden: &[u32]) -> Mlp {
-        let net = Mlp::new(&mut self.memory, &[dims.obs, dims.action], hidden, dims.action, false);
+    pub fn actor(&mut self, name: &str, dims: Dims, common: &Common) -> Mlp {
+        let net = Mlp::new(&mut self.memory, &[dims.obs, dims.action], &common.hidden, dims.action, common.actor_layer_norm);
         self.add(name, &net, None, None);
         net
     }
 
     /// A flow policy's velocity field.
-    pub fn flow(&mut self, name: &str, dims: Dims, hidden: &[u32], time_dim: u32) -> Flow {
-        let flow = Flow::new(&mut self.memory, (dims.obs, dims.action), hidden, time_dim);
+    pub fn flow(&mut self, name: &str, dims: Dims, common: &Common, time_dim: u32) -> Flow {
+        let flow = Flow::new(&mut self.memory, (dims.obs, dims.action), &common.hidden, (time_dim, common.actor_layer_norm));
         self.add(name, &flow.net, None, None);
         flow
     }
 
     /// A target of the critics `source`, registered as `source_name`. No trained net may be allocated after the first
     /// target.
-    pub fn target_of(&mut self, source: &Ensemble, name: &str, source_name: &str, dims: Dims, hidden: &[u32]) -> Ensemble {
+    pub fn target_of(&mut self, source: &Ensemble, name: &str, source_name: &str, dims: Dims, common: &Common) -> Ensemble {
         if !self.sealed {
             self.memory.seal_trained();
             self.sealed = true;
         }
         let first = self.entries.iter().position(|e| e.name.starts_with(&format!("{source_name}/")));
-        let target = Ensemble::new(&mut self.memory, source.members.len() as u32, (dims.obs, dims.action), hidden);
+        let members = source.members.len() as u32;
+        let target = Ensemble::new(&mut self.memory, members, (dims.obs, dims.action), &common.hidden, common.layer_norm);
         self.add_ensemble(name, &target, first);
         target
     }

@@ -22,9 +22,9 @@ pub struct Values {
 }
 
 impl Ensemble {
-    /// Allocates `count` critics of states and actions, with layer norm.
-    pub fn new(memory: &mut Memory, count: u32, (obs_dim, action_dim): (u32, u32), hidden: &[u32]) -> Self {
-        Self { members: (0..count).map(|_| Mlp::new(memory, &[obs_dim, action_dim], hidden, 1, true)).collect() }
+    /// Allocates `count` critics of states and actions, with layer norm where `norm`.
+    pub fn new(memory: &mut Memory, count: u32, (obs_dim, action_dim): (u32, u32), hidden: &[u32], norm: bool) -> Self {
+        Self { members: (0..count).map(|_| Mlp::new(memory, &[obs_dim, action_dim], hidden, 1, norm)).collect() }
     }
 
     /// A new input for `rows` pairs.

@@ -39,9 +39,10 @@ pub struct Path {
 pub type Constant = (Region, Vec<f64>);
 
 impl Flow {
-    /// Allocates a field over actions of `action_dim` given states of `obs_dim`. `time_dim` is even, or 0 for raw time.
-    pub fn new(memory: &mut Memory, (obs_dim, action_dim): (u32, u32), hidden: &[u32], time_dim: u32) -> Self {
-        Self { net: Mlp::new(memory, &[obs_dim, action_dim, time_dim.max(1)], hidden, action_dim, false), time_dim }
+    /// Allocates a field over actions of `action_dim` given states of `obs_dim`, with layer norm where `norm`. `time_dim` is
+    /// even, or 0 for raw time.
+    pub fn new(memory: &mut Memory, (obs_dim, action_dim): (u32, u32), hidden: &[u32], (time_dim, norm): (u32, bool)) -> Self {
+        Self { net: Mlp::new(memory, &[obs_dim, action_dim, time_dim.max(1)], hidden, action_dim, norm), time_dim }
     }
 
     /// Whether the time enters as an embedding.

@@ -84,6 +84,8 @@ impl Fixture {
         };
         common.batch = self.batch() as u32;
         common.hidden = self.config["hidden"].as_array().unwrap().iter().map(|h| h.as_u64().unwrap() as u32).collect();
+        common.layer_norm = self.config["layer_norm"].as_bool().unwrap_or(true);
+        common.actor_layer_norm = self.config["actor_layer_norm"].as_bool().unwrap_or(false);
         common.flow_steps = self.number("flow_steps") as u32;
         common.discount = vec![self.number("discount")];
         common.tau = vec![self.number("tau")];
