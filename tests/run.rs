@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use wgflow::Error;
@@ -10,12 +11,18 @@ use wgflow::data::npz::Npz;
 use wgflow::engine::{Arena, Engine};
 use wgflow::train::{Quiet, RunConfig, Trainer};
 
-/// The example, built by cargo beside this test.
-fn example() -> PathBuf {
-    let mut path = std::env::current_exe().unwrap();
-    path.pop();
-    path.pop();
-    path.join("examples").join(format!("train_gfp{}", std::env::consts::EXE_SUFFIX))
+/// The example. Built anew where needed, since `cargo test --test run` alone would leave an old one in place.
+fn example() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let profile: &[&str] = if cfg!(debug_assertions) { &[] } else { &["--release"] };
+        let build = Command::new(env!("CARGO")).args(["build", "--quiet", "--example", "train_gfp"]).args(profile).status();
+        assert!(build.is_ok_and(|status| status.success()), "the example does not build");
+        let mut path = std::env::current_exe().unwrap();
+        path.pop();
+        path.pop();
+        path.join("examples").join(format!("train_gfp{}", std::env::consts::EXE_SUFFIX))
+    })
 }
 
 /// Small nets and few updates: seconds.
