@@ -251,15 +251,19 @@ impl Hazards {
         Self { before, after, level, height }
     }
 
-    /// Groups that run together, in order: always the kernel of the most urgent ready operation, with everything of that
-    /// kernel that is ready. Urgent is what has the longest chain behind it; among equals, what was recorded first.
+    /// Groups that run together, in order. A kernel whose every remaining operation is ready runs at once: waiting could
+    /// merge nothing more. Otherwise it is the kernel of the most urgent ready operation, with everything of that kernel
+    /// that is ready. Urgent is what has the longest chain behind it; among equals, what was recorded first.
     fn groups(&self, ops: &[Op]) -> Vec<Vec<usize>> {
+        let together = |a: usize, b: usize| std::ptr::eq(ops[a].kernel, ops[b].kernel) && ops[a].chunk == ops[b].chunk;
         let mut waiting: Vec<usize> = self.before.iter().map(Vec::len).collect();
         let mut ready: Vec<usize> = (0..ops.len()).filter(|&i| waiting[i] == 0).collect();
         let mut groups = Vec::new();
-        while let Some(&urgent) = ready.iter().max_by_key(|&&i| (self.height[i], std::cmp::Reverse(i))) {
-            let together = |i: usize| std::ptr::eq(ops[i].kernel, ops[urgent].kernel) && ops[i].chunk == ops[urgent].chunk;
-            let (mut group, rest): (Vec<_>, Vec<_>) = ready.into_iter().partition(|&i| together(i));
+        loop {
+            let complete = |i: usize| (0..ops.len()).all(|j| waiting[j] == 0 || !together(i, j));
+            let urgency = |&i: &usize| (complete(i), self.height[i], std::cmp::Reverse(i));
+            let Some(chosen) = ready.iter().copied().max_by_key(urgency) else { break };
+            let (mut group, rest): (Vec<_>, Vec<_>) = ready.into_iter().partition(|&i| together(i, chosen));
             group.sort_unstable();
             ready = rest;
             for &done in &group {
