@@ -5,6 +5,8 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use wgflow::Error;
 use wgflow::agents::{AgentConfig, Common, GfpConfig};
 use wgflow::data::npz::Npz;
@@ -209,7 +211,9 @@ fn a_damaged_checkpoint_is_never_trained_from() {
     let file = out.join("checkpoint.safetensors");
     let good = std::fs::read(&file).unwrap();
     let resume = || run(&["--engine", "cpu", "--resume", out.to_str().unwrap(), "--steps", "101"]);
-    for at in [3, 200, good.len() / 2, good.len() - 5] {
+    let mut random = StdRng::seed_from_u64(20);
+    let places = (0..24).map(|_| random.random_range(0..good.len()));
+    for at in places.chain([3, 200, good.len() / 2, good.len() - 5]) {
         let mut bad = good.clone();
         bad[at] ^= 0x10;
         std::fs::write(&file, &bad).unwrap();
