@@ -75,6 +75,18 @@ fn gfp(eta: f64) -> AgentConfig {
     AgentConfig::Gfp(config)
 }
 
+/// Policies act on a machine of their own, which must know what the nets need.
+#[test]
+fn policies_with_layer_norm_act() {
+    let AgentConfig::Gfp(mut config) = gfp(0.1) else { unreachable!() };
+    config.common.actor_layer_norm = true;
+    let mut agent = Agent::new(&Engine::cpu(None), &AgentConfig::Gfp(config), (&bandit(), None), &[0]).unwrap();
+    agent.update(2).unwrap();
+    for policy in ["actor", "flow"] {
+        assert!(mean_reward(&mut agent, policy).is_finite());
+    }
+}
+
 /// Actions that are uniform in the square earn about -1.0 here, the best ones 0.
 #[test]
 fn gfp_finds_the_good_actions_and_its_flow_filters_the_data() {

@@ -82,13 +82,10 @@ impl Policy {
             constants: Vec::new(),
         };
         let action = agent.act(&nets, name, &mut r);
-        let plan = r.plan.finish()?;
-        let mut machine = Engine::cpu(Some(threads)).machine(&r.plan.memory, 1, &[], Vec::new())?;
-        machine.write(parameters.whole(Arena::Weights), 0, weights)?;
+        let (mut machine, plan) = on_cpu(r.plan, &parameters, weights, threads)?;
         for (region, values) in &r.constants {
             machine.write(*region, 0, values)?;
         }
-        let plan = machine.load(&plan, 0)?;
         Ok(Self { machine, plan, observations: r.observations, noise: r.noise, action, dims })
     }
 
@@ -144,11 +141,7 @@ impl Values {
         let mut plan = PlanBuilder::new(parameters.memory.without_training());
         let input = A::critic(&nets).input(&mut plan, rows);
         let q = A::critic(&nets).forward(&mut plan, "critic", input, false).q;
-        let finished = plan.finish()?;
-        let scalars: Vec<f64> = plan.scalars().iter().map(|name| fixed_scalar(name)).collect();
-        let mut machine = Engine::cpu(Some(threads)).machine(&plan.memory, 1, &scalars, Vec::new())?;
-        machine.write(parameters.whole(Arena::Weights), 0, weights)?;
-        let plan = machine.load(&finished, 0)?;
+        let (machine, plan) = on_cpu(plan, &parameters, weights, threads)?;
         Ok(Self { machine, plan, input, q })
     }
 
@@ -167,6 +160,17 @@ impl Values {
         let members = q.len() / rows;
         Ok((0..rows).map(|row| (0..members).map(|j| q[j * rows + row]).sum::<f64>() / members as f64).collect())
     }
+}
+
+/// What was recorded on `plan`, loaded on the CPU engine over `weights`. Forward passes use only the fixed scalars (the
+/// layer norms' epsilon).
+fn on_cpu(mut plan: PlanBuilder, parameters: &Parameters, weights: &[f64], threads: usize) -> Result<(Machine, PlanId)> {
+    let finished = plan.finish()?;
+    let scalars: Vec<f64> = plan.scalars().iter().map(|name| fixed_scalar(name)).collect();
+    let mut machine = Engine::cpu(Some(threads)).machine(&plan.memory, 1, &scalars, Vec::new())?;
+    machine.write(parameters.whole(Arena::Weights), 0, weights)?;
+    let id = machine.load(&finished, 0)?;
+    Ok((machine, id))
 }
 
 /// Standard normal noise for step `step` of episode `episode`: a pure function of the three numbers.
