@@ -105,18 +105,23 @@ impl<R: Precision> CpuMemory<R> {
         self.floats[arena.index()].fill(R::of(value));
     }
 
-    /// Runs `plan` `updates` times on `threads` threads.
-    pub fn run(&mut self, plan: &Plan, updates: u32, threads: usize) {
-        let work: Vec<Work<R>> =
-            plan.dispatches.iter().map(|d| Work::of(&plan.ops[d.ops.clone()], d.kernel, self.lanes)).collect();
-        let shared = Shared {
+    /// The arenas for one replay, which has them to itself.
+    fn shared(&mut self) -> Shared<'_, R> {
+        Shared {
             floats: [0, 1, 2].map(|arena| self.floats[arena].as_mut_ptr()),
             words: self.words.as_mut_ptr(),
             strides: self.strides,
             scalars: &self.scalars,
             slots: self.scalars.len() / self.lanes,
             records: &self.records,
-        };
+        }
+    }
+
+    /// Runs `plan` `updates` times on `threads` threads.
+    pub fn run(&mut self, plan: &Plan, updates: u32, threads: usize) {
+        let work: Vec<Work<R>> =
+            plan.dispatches.iter().map(|d| Work::of(&plan.ops[d.ops.clone()], d.kernel, self.lanes)).collect();
+        let shared = self.shared();
         std::thread::scope(|scope| {
             for _ in 1..threads {
                 scope.spawn(|| replay(&shared, &work, updates));
@@ -130,16 +135,10 @@ impl<R: Precision> CpuMemory<R> {
     /// # Panics
     /// If a twin touches anything else.
     pub fn run_checked(&mut self, plan: &Plan) {
-        let shared = Shared {
-            floats: [0, 1, 2].map(|arena| self.floats[arena].as_mut_ptr()),
-            words: self.words.as_mut_ptr(),
-            strides: self.strides,
-            scalars: &self.scalars,
-            slots: self.scalars.len() / self.lanes,
-            records: &self.records,
-        };
+        let lanes = self.lanes;
+        let shared = self.shared();
         for op in &plan.ops {
-            for (lane, block) in (0..self.lanes).flat_map(|lane| (0..op.blocks()).map(move |block| (lane, block))) {
+            for (lane, block) in (0..lanes).flat_map(|lane| (0..op.blocks()).map(move |block| (lane, block))) {
                 R::twin(op.kernel)(&op.problem, &shared.context(lane).checked(&op.reads, &op.writes), block);
             }
         }

@@ -21,11 +21,11 @@ mod tests;
 
 use std::{
     ffi::OsString,
-    fs,
     path::{Path, PathBuf},
 };
 
-use crate::error::{Error, Result};
+use super::files;
+use crate::error::Result;
 pub use curves::{Panel, Series, learning_curves};
 pub use field::{Arrow, Field, FieldPanel, Goal, Maze, Rollout, ScalarGrid, vector_field};
 use scene::Scene;
@@ -35,8 +35,8 @@ fn write_both(stem: &Path, scene: &Scene) -> Result<()> {
     // Both are made before either is written: a picture that cannot be drawn leaves the old pair in place.
     let png = raster::png(scene)?;
     let svg = svg::document(scene);
-    write_whole(&with_suffix(stem, ".svg"), svg.as_bytes())?;
-    write_whole(&with_suffix(stem, ".png"), &png)
+    files::replace(&with_suffix(stem, ".svg"), svg.as_bytes())?;
+    files::replace(&with_suffix(stem, ".png"), &png)
 }
 
 /// Appends to the file name; `Path::set_extension` would cut a stem such as `gfp-alpha0.5` at its dot.
@@ -44,17 +44,4 @@ fn with_suffix(stem: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(stem);
     name.push(suffix);
     PathBuf::from(name)
-}
-
-/// Writes a file so that a reader sees the old content or the new one, never a half: beside it, then renamed over it.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let beside = with_suffix(path, &format!(".{}.part", std::process::id()));
-    let written = fs::write(&beside, bytes)
-        .map_err(Error::io(path, "write"))
-        .and_then(|()| fs::rename(&beside, path).map_err(Error::io(path, "rename")));
-    if written.is_err() {
-        // The first error is the one to report; the leftover is removed as far as that is possible.
-        let _ = fs::remove_file(&beside);
-    }
-    written
 }

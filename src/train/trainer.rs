@@ -148,14 +148,16 @@ impl Trainer {
             self.burst()?;
             let step = self.agent.step();
             self.report(observer);
-            if step.is_multiple_of(self.config.eval_every.max(1)) && self.config.eval_every > 0 && step < self.config.steps {
+            let last = step == self.config.steps;
+            // No step is a multiple of 0.
+            if step.is_multiple_of(self.config.eval_every) && !last {
                 self.evaluate(self.config.eval_episodes, 0, observer)?;
             }
-            if step.is_multiple_of(self.config.save_every) || step == self.config.steps {
+            let stop = !last && observer.stop();
+            if step.is_multiple_of(self.config.save_every) || last || stop {
                 self.save(observer)?;
             }
-            if step < self.config.steps && observer.stop() {
-                self.save(observer)?;
+            if stop {
                 return Err(Error::Interrupted { step });
             }
         }

@@ -171,18 +171,17 @@ impl GpuMachine {
     }
 
     async fn fetch(&mut self, region: Region, lane: usize, waiting: Waiting) -> Result<Vec<u32>> {
-        let (buffer, base) = self.arenas.locate(region, lane)?;
+        // What is not there is refused before any waiting.
+        self.arenas.locate(region, lane)?;
         if region.is_empty() {
             return Ok(Vec::new());
         }
         if waiting == Waiting::Block {
             // One by one, so that each submission has the whole time limit.
             let landings = self.flights.drain(&self.gpu, "waiting for updates")?;
-            for landing in &landings {
-                let pace = &mut self.plans[landing.plan].pace;
-                pace.observe(landing.dispatches, landing.took, landing.exact, self.gpu.submission_budget());
-            }
+            self.learn(&landings);
         }
+        let (buffer, base) = self.arenas.locate(region, lane)?;
         let words = self.staging.read(&self.gpu, buffer, base, readback::extent(region), waiting).await?;
         Ok(readback::pick(region, &words).collect())
     }

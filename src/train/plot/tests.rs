@@ -5,6 +5,7 @@ use std::{fs, path::PathBuf};
 use tiny_skia::Pixmap;
 
 use super::*;
+use crate::error::Error;
 
 /// A folder of its own for one test, removed at the end.
 struct Folder(PathBuf);
