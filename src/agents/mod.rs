@@ -123,6 +123,15 @@ impl AgentConfig {
         with_algorithm!(self, a => a.scalars()).into_iter().chain(shared).collect()
     }
 
+    /// Its nets for a task of dimensions `dims`.
+    pub fn parameters(&self, dims: Dims) -> Parameters {
+        let mut parameters = Parameters::new();
+        with_algorithm!(self, a => {
+            a.nets(dims, &mut parameters);
+        });
+        parameters
+    }
+
     /// The total loss from metrics and scalars.
     pub fn total(&self, metric: &dyn Fn(&str) -> f64, scalar: &dyn Fn(&str) -> f64) -> f64 {
         with_algorithm!(self, a => a.total(metric, scalar))

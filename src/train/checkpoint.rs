@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::files;
-use crate::agents::Agent;
 use crate::agents::parameters::{Entry, Parameters};
+use crate::agents::{Agent, AgentConfig, Dims};
 use crate::engine::{Arena, Memory, Region};
 use crate::error::{Error, Result};
 
@@ -31,6 +31,10 @@ struct Header {
     dataset_hash: String,
     format_version: String,
     step: u64,
+    /// Columns of an observation.
+    obs_dim: u32,
+    /// Columns of an action.
+    action_dim: u32,
     /// The first 8 hex digits of each tensor's SHA-256.
     tensor_sums: BTreeMap<String, String>,
     wgflow: String,
@@ -117,6 +121,8 @@ pub fn save(path: &Path, agent: &mut Agent, identity: &Identity) -> Result<()> {
         dataset_hash: identity.dataset.clone(),
         format_version: FORMAT.to_owned(),
         step: agent.step(),
+        obs_dim: agent.dims().obs,
+        action_dim: agent.dims().action,
         tensor_sums: sums,
         wgflow: env!("CARGO_PKG_VERSION").to_owned(),
     };
@@ -143,7 +149,7 @@ pub fn load(path: &Path, agent: &mut Agent, identity: &Identity) -> Result<()> {
     let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| invalid(path, &e))?;
     let header = header(path, &bytes)?;
-    check_header(path, &header, agent, identity)?;
+    check_header(path, &header, agent.config().name(), identity)?;
     check_sums(path, &header, &file)?;
     for lane in 0..agent.seeds().len() {
         load_lane(path, &file, agent, lane)?;
@@ -157,11 +163,11 @@ fn header(path: &Path, bytes: &[u8]) -> Result<Header> {
     serde_json::from_str(text).map_err(|e| invalid(path, &e))
 }
 
-fn check_header(path: &Path, header: &Header, agent: &Agent, identity: &Identity) -> Result<()> {
+fn check_header(path: &Path, header: &Header, algorithm: &str, identity: &Identity) -> Result<()> {
     let own = "resume with the run folder's own config.toml";
     let expected = [
         ("format_version", FORMAT, &header.format_version, "use the version of wgflow that wrote it"),
-        ("algorithm", agent.config().name(), &header.algorithm, own),
+        ("algorithm", algorithm, &header.algorithm, own),
         ("config_hash", &identity.config, &header.config_hash, own),
         ("dataset_hash", &identity.dataset, &header.dataset_hash, "put the dataset back that the run was started with"),
     ];
@@ -186,20 +192,55 @@ fn check_sums(path: &Path, header: &Header, file: &SafeTensors<'_>) -> Result<()
 
 fn load_lane(path: &Path, file: &SafeTensors<'_>, agent: &mut Agent, lane: usize) -> Result<()> {
     let parameters = agent.blueprint().parameters.clone();
-    let (whole, training) = (parameters.whole(Arena::Weights), whole_training(&parameters.memory));
-    let mut arenas = [vec![0.0; whole.len()], vec![0.0; training.len()]];
+    let arenas = arenas(path, file, &parameters, lane, &[Arena::Weights, Arena::Training])?;
+    agent.machine().write(parameters.whole(Arena::Weights), lane, &arenas[0])?;
+    agent.machine().write(whole_training(&parameters.memory), lane, &arenas[1])
+}
+
+/// A lane's state in each of the arenas `wanted`.
+fn arenas(path: &Path, file: &SafeTensors<'_>, parameters: &Parameters, lane: usize, wanted: &[Arena]) -> Result<Vec<Vec<f64>>> {
+    let whole = |arena| if arena == Arena::Weights { parameters.whole(arena) } else { whole_training(&parameters.memory) };
+    let mut arenas: Vec<Vec<f64>> = wanted.iter().map(|&arena| vec![0.0; whole(arena).len()]).collect();
     for entry in parameters.entries() {
-        for (kind, region) in kinds(&parameters, entry) {
+        for (kind, region) in kinds(parameters, entry) {
+            let Some(number) = wanted.iter().position(|&arena| arena == region.arena) else { continue };
             let name = format!("lane{lane}{kind}/{}", entry.name);
             let values = tensor(path, file, &name, &shape(entry))?;
             let len = entry.tensor.len();
             let part = &values[entry.member.map_or(0, |(j, _)| j as usize * len)..][..len];
-            let arena = &mut arenas[usize::from(region.arena == Arena::Training)];
-            entry.tensor.place(region, part, arena);
+            entry.tensor.place(region, part, &mut arenas[number]);
         }
     }
-    agent.machine().write(whole, lane, &arenas[0])?;
-    agent.machine().write(training, lane, &arenas[1])
+    Ok(arenas)
+}
+
+/// The weights in a checkpoint, for acting: no optimiser state, no dataset.
+#[derive(Clone, Debug)]
+pub struct Weights {
+    /// Updates finished.
+    pub step: u64,
+    /// Dimensions of the task.
+    pub dims: Dims,
+    /// Each lane's whole weights arena.
+    pub lanes: Vec<Vec<f64>>,
+}
+
+/// Reads the weights of `lanes` lanes of an agent with settings `config` from the checkpoint at `path`.
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::Content`] if the file is damaged, or of another algorithm, other nets, or fewer lanes.
+pub fn weights(path: &Path, config: &AgentConfig, lanes: usize) -> Result<Weights> {
+    let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| invalid(path, &e))?;
+    let header = header(path, &bytes)?;
+    // Whoever only reads has no data to compare with.
+    let own = Identity { config: header.config_hash.clone(), dataset: header.dataset_hash.clone() };
+    check_header(path, &header, config.name(), &own)?;
+    check_sums(path, &header, &file)?;
+    let dims = Dims { obs: header.obs_dim, action: header.action_dim };
+    let parameters = config.parameters(dims);
+    let lane = |lane| Ok(arenas(path, &file, &parameters, lane, &[Arena::Weights])?.remove(0));
+    Ok(Weights { step: header.step, dims, lanes: (0..lanes).map(lane).collect::<Result<_>>()? })
 }
 
 fn tensor(path: &Path, file: &SafeTensors<'_>, name: &str, shape: &[usize]) -> Result<Vec<f64>> {

@@ -7,8 +7,10 @@ pub mod metrics;
 pub mod pictures;
 pub mod plot;
 pub mod run;
+pub mod saved;
 pub mod trainer;
 
 pub use evaluate::{Evaluation, Task};
-pub use run::{RunConfig, RunFolder};
+pub use run::{Checkpoint, RunConfig, RunFolder};
+pub use saved::Saved;
 pub use trainer::{Observer, Progress, Quiet, Trainer};

@@ -80,6 +80,18 @@ impl RunConfig {
     }
 }
 
+/// File that makes a folder a run's.
+const CONFIG: &str = "config.toml";
+
+/// A checkpoint file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Checkpoint {
+    /// Updates finished when it was written.
+    pub step: u64,
+    /// The file.
+    pub path: PathBuf,
+}
+
 /// A run's folder.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
@@ -101,7 +113,8 @@ impl RunFolder {
                 format!("choose another folder, or continue that run with --resume {}", path.display()),
             ));
         }
-        std::fs::create_dir_all(path).map_err(Error::io(path, "create"))?;
+        let checkpoints = folder.checkpoint_folder();
+        std::fs::create_dir_all(&checkpoints).map_err(Error::io(&checkpoints, "create"))?;
         folder.write_config(config)?;
         Ok(folder)
     }
@@ -137,12 +150,40 @@ impl RunFolder {
 
     /// `config.toml`.
     pub fn config_file(&self) -> PathBuf {
-        self.path.join("config.toml")
+        self.path.join(CONFIG)
     }
 
-    /// `checkpoint.safetensors`.
-    pub fn checkpoint_file(&self) -> PathBuf {
-        self.path.join("checkpoint.safetensors")
+    /// Whether there is a run in `folder`.
+    pub fn is_run(folder: &Path) -> bool {
+        folder.join(CONFIG).is_file()
+    }
+
+    /// `checkpoints/000010000.safetensors`: the checkpoint of update `step`.
+    pub fn checkpoint_file(&self, step: u64) -> PathBuf {
+        self.checkpoint_folder().join(format!("{step:09}.safetensors"))
+    }
+
+    fn checkpoint_folder(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+
+    /// Every checkpoint, oldest first. Found by looking, since a pointer to the last one could lie.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the folder is there and cannot be read.
+    pub fn checkpoints(&self) -> Result<Vec<Checkpoint>> {
+        let folder = self.checkpoint_folder();
+        if !folder.exists() {
+            return Ok(Vec::new());
+        }
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(&folder).map_err(Error::io(&folder, "read"))? {
+            let path = entry.map_err(Error::io(&folder, "read"))?.path();
+            let step = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".safetensors")?.parse().ok());
+            found.extend(step.map(|step| Checkpoint { step, path }));
+        }
+        found.sort();
+        Ok(found)
     }
 
     /// `metrics.jsonl`.

@@ -92,9 +92,8 @@ impl Trainer {
         config.check()?;
         let (dataset, validation) = load(&config)?;
         let mut agent = Agent::new(engine, &config.agent, (&dataset, validation.as_ref()), &config.seeds)?;
-        let file = folder.checkpoint_file();
-        if file.exists() {
-            checkpoint::load(&file, &mut agent, &config.identity(&dataset))?;
+        if let Some(last) = folder.checkpoints()?.last() {
+            checkpoint::load(&last.path, &mut agent, &config.identity(&dataset))?;
         }
         let step = agent.step();
         Self::assemble(config, folder, agent, &dataset, step)
@@ -243,7 +242,7 @@ impl Trainer {
     }
 
     fn save(&mut self, observer: &mut dyn Observer) -> Result<()> {
-        let file = self.folder.checkpoint_file();
+        let file = self.folder.checkpoint_file(self.agent.step());
         checkpoint::save(&file, &mut self.agent, &self.identity)?;
         observer.saved(&file);
         Ok(())
