@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches, Parser, parser::ValueSource};
+use clap::{CommandFactory, FromArgMatches, Parser};
 use wgflow::agents::{AgentConfig, GfpConfig};
 use wgflow::cli::{start, train::TrainFlags};
 
@@ -41,8 +41,7 @@ fn main() -> ExitCode {
         command = command.mut_arg(name, |arg| arg.required(false).default_value(value));
     }
     start(command, |matches| {
-        let given = |name: &str| matches.value_source(name) == Some(ValueSource::CommandLine);
         let flags = Flags::from_arg_matches(matches).unwrap_or_else(|error| error.exit());
-        flags.train.run(AgentConfig::Gfp(flags.gfp), &given)
+        flags.train.run(&AgentConfig::Gfp(flags.gfp), matches)
     })
 }

@@ -116,10 +116,20 @@ pub enum Error {
         step: u64,
     },
     /// Training was asked to stop by a signal; everything up to the named update is saved.
-    #[error("interrupted after update {step}; everything is saved")]
+    #[error("{} after update {step}; everything is saved", if *.preempted { "stopped by the system" } else { "interrupted" })]
     Interrupted {
         /// The last finished update.
         step: u64,
+        /// Whether a scheduler asked (SIGTERM, SIGUSR1), and not a person (SIGINT).
+        preempted: bool,
+    },
+    /// Another process works in the folder.
+    #[error("{}: in use by {holder}; wait for it, or choose another folder", path.display())]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+        /// Who holds it.
+        holder: String,
     },
 }
 

@@ -190,7 +190,8 @@ fn main() {
     let cpu: EngineOf = Arc::new(|| Engine::cpu(Some(1)));
     let gpu = any_gpu();
     let mut trials = Vec::new();
-    for &(name, default) in ALL {
+    for entry in ALL {
+        let (name, default) = (entry.name, || entry.defaults());
         trials.extend(trials_on("cpu", Some(&cpu), default, name));
         trials.extend(trials_on("gpu", gpu.as_ref(), default, name));
         trials.push(Trial::test(format!("{name}/cpu/threads"), move || threads(&config(default(), &ETAS[..1]))));

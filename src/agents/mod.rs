@@ -66,11 +66,48 @@ pub enum AgentConfig {
     Fql(FqlConfig),
 }
 
-/// An agent's name and its default settings.
-pub type Entry = (&'static str, fn() -> AgentConfig);
+/// An agent, and how its settings stand on a command line.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// Its name.
+    pub name: &'static str,
+    /// Adds its settings to a command, as flags.
+    pub flags: fn(clap::Command) -> clap::Command,
+    /// Its settings from such a command's matches.
+    pub read: fn(&clap::ArgMatches) -> std::result::Result<AgentConfig, clap::Error>,
+}
+
+impl Entry {
+    const fn of<C: clap::Args>(
+        name: &'static str,
+        read: fn(&clap::ArgMatches) -> std::result::Result<AgentConfig, clap::Error>,
+    ) -> Self {
+        Self { name, flags: C::augment_args, read }
+    }
+
+    /// Its default settings.
+    pub fn defaults(&self) -> AgentConfig {
+        let matches = (self.flags)(clap::Command::new("defaults")).get_matches_from(["defaults"]);
+        (self.read)(&matches).unwrap_or_else(|error| unreachable!("a default does not parse: {error}"))
+    }
+}
 
 /// Every agent.
-pub static ALL: &[Entry] = &[("gfp", || AgentConfig::Gfp(defaults())), ("fql", || AgentConfig::Fql(defaults()))];
+pub static ALL: &[Entry] = &[
+    Entry::of::<GfpConfig>("gfp", |m| Ok(AgentConfig::Gfp(clap::FromArgMatches::from_arg_matches(m)?))),
+    Entry::of::<FqlConfig>("fql", |m| Ok(AgentConfig::Fql(clap::FromArgMatches::from_arg_matches(m)?))),
+];
+
+/// The agent called `name`.
+///
+/// # Errors
+/// [`Error::Setting`] if there is none.
+pub fn find(name: &str) -> Result<&'static Entry> {
+    ALL.iter().find(|entry| entry.name == name).ok_or_else(|| {
+        let names: Vec<&str> = ALL.iter().map(|entry| entry.name).collect();
+        Error::setting("--algo", format!("one of {}", names.join(", ")), name, "correct the name")
+    })
+}
 
 /// The defaults that the flags' declarations carry, so that no default is written twice.
 fn defaults<C: clap::Args>() -> C {

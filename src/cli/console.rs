@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::signal;
-use crate::train::{Evaluation, Observer, Progress};
+use crate::train::{Evaluation, Observer, Progress, Stop};
 
 /// Time between two plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -89,7 +89,14 @@ impl Observer for Console {
         }
     }
 
-    fn stop(&mut self) -> bool {
+    fn warned(&mut self, message: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("warning: {message}")),
+            None => eprintln!("warning: {message}"),
+        }
+    }
+
+    fn stop(&mut self) -> Option<Stop> {
         signal::stop()
     }
 }

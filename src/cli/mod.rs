@@ -2,9 +2,12 @@
 //! The only room that prints.
 
 mod console;
+pub mod settings;
 mod signal;
+mod summary;
 pub mod train;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use crate::error::{Error, Result};
@@ -12,8 +15,17 @@ use crate::error::{Error, Result};
 /// Reads the command line as `command` declares it, runs `run` on it, and turns all that can happen into an exit code:
 /// wrong usage is 64 (help and version are no errors), a panic 70.
 pub fn start(command: clap::Command, run: impl FnOnce(&clap::ArgMatches) -> Result<()>) -> ExitCode {
+    start_from(command, std::env::args_os(), run)
+}
+
+/// The same for arguments that are not the process's own.
+pub fn start_from(
+    command: clap::Command,
+    arguments: impl IntoIterator<Item = OsString>,
+    run: impl FnOnce(&clap::ArgMatches) -> Result<()>,
+) -> ExitCode {
     // Of a flag given twice the last counts, so that a script's defaults can be overridden.
-    match command.args_override_self(true).try_get_matches() {
+    match command.args_override_self(true).try_get_matches_from(arguments) {
         // A panic has told its message by itself.
         Ok(matches) => {
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&matches))).map_or(ExitCode::from(70), finish)
@@ -24,6 +36,12 @@ pub fn start(command: clap::Command, run: impl FnOnce(&clap::ArgMatches) -> Resu
             if message.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS }
         }
     }
+}
+
+/// The candidate that `name` was probably meant to be, if one is close.
+pub fn nearest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    let scored = candidates.iter().map(|candidate| (strsim::jaro_winkler(name, candidate), *candidate));
+    scored.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(score, _)| *score > 0.8).map(|(_, candidate)| candidate)
 }
 
 /// Turns a result into what the process leaves behind: one line on standard error, and an exit code.
@@ -38,7 +56,7 @@ pub fn finish(result: Result<()>) -> ExitCode {
 }
 
 /// The exit code of an error, one meaning each for people and schedulers: 64 usage, 65 bad data, 69 no adapter or too
-/// small, 70 our bug, 74 disk, 75 try again (resumes), 76 diverged, 130 interrupted.
+/// small, 70 our bug, 73 folder in use, 74 disk, 75 try again (resumes), 76 diverged, 130 interrupted.
 pub const fn exit_code(error: &Error) -> u8 {
     match error {
         Error::Setting { .. } => 64,
@@ -46,8 +64,9 @@ pub const fn exit_code(error: &Error) -> u8 {
         Error::Adapter { .. } | Error::Limit { .. } | Error::OutOfMemory { .. } => 69,
         Error::Plan { .. } | Error::Device { .. } => 70,
         Error::Io { .. } => 74,
-        Error::DeviceLost { .. } | Error::Timeout { .. } => 75,
+        Error::DeviceLost { .. } | Error::Timeout { .. } | Error::Interrupted { preempted: true, .. } => 75,
         Error::Diverged { .. } => 76,
-        Error::Interrupted { .. } => 130,
+        Error::Locked { .. } => 73,
+        Error::Interrupted { preempted: false, .. } => 130,
     }
 }

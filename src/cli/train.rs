@@ -1,15 +1,17 @@
 //! Training from the command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, ValueEnum};
 
 use super::console::Console;
-use super::signal;
+use super::{signal, summary};
 use crate::agents::AgentConfig;
-use crate::engine::{Arena, Engine};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::train::{Evaluation, RunConfig, Trainer};
+use crate::train::sweep::{self, Seeds};
+use crate::train::{RunConfig, Trainer};
 
 /// Which engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -75,9 +77,9 @@ impl EngineFlags {
 /// What to train on, for how long, and where to.
 #[derive(Clone, Debug, Args)]
 pub struct TrainFlags {
-    /// Dataset: an OGBench .npz file
-    #[arg(long, value_name = "FILE", help_heading = "Run")]
-    pub data: PathBuf,
+    /// Dataset: a file, or the folder of a Minari dataset
+    #[arg(long, value_name = "FILE", required_unless_present = "resume", help_heading = "Run")]
+    pub data: Option<PathBuf>,
     /// Task whose rewards to use, from 1 [default: the environment's own]
     #[arg(long, value_name = "N", help_heading = "Run")]
     pub task: Option<u32>,
@@ -90,11 +92,12 @@ pub struct TrainFlags {
     /// Seed of the first lane
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Run")]
     pub seed: u64,
-    /// Number of lanes: runs side by side in one process, with seeds counted up from --seed [default: 1, or one for each
-    /// value of a list given to a setting, all with the same seed]
-    #[arg(long, value_name = "N", help_heading = "Run")]
-    pub seeds: Option<u32>,
-    /// Folder for the run: settings, metrics, checkpoint, pictures
+    /// Lanes, runs side by side in one process: their number, with seeds counted up from --seed and one set of lanes for
+    /// each combination of listed values (--alpha 3,1 --eta .1,.01 --seeds 2 is 8 lanes); or a list of seeds, and then
+    /// lane k takes the k-th of each list
+    #[arg(long, value_name = "N|A,B..", default_value = "1", help_heading = "Run")]
+    pub seeds: String,
+    /// Folder for the run: settings, metrics, checkpoints, pictures
     #[arg(long, value_name = "DIR", default_value = "runs/latest", help_heading = "Run")]
     pub out: PathBuf,
     /// Continue the run in this folder, bit for bit, with its own settings (only --steps, --engine, --adapter and
@@ -111,25 +114,41 @@ pub struct TrainFlags {
     #[arg(long, value_name = "N", default_value_t = 50, help_heading = "Run")]
     pub eval_episodes: usize,
     /// Episodes of the evaluation at the end
-    #[arg(long, value_name = "N", default_value_t = 200, help_heading = "Run")]
+    #[arg(long, value_name = "N", default_value_t = 200, alias = "final-episodes", help_heading = "Run")]
     pub episodes: usize,
-    /// Updates between two checkpoints
+    /// Updates between two checkpoints, of which the last two stay
     #[arg(long, value_name = "N", default_value_t = 10_000, help_heading = "Run")]
     pub save_every: u64,
+    /// Keep the checkpoints at multiples of N updates for good, to be evaluated later; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Run")]
+    pub keep_every: u64,
+    /// Write TensorBoard event files too
+    #[arg(long, help_heading = "Run")]
+    pub tensorboard: bool,
     /// Where to run.
     #[command(flatten)]
     pub engine: EngineFlags,
 }
 
+/// Flags that may stand beside --resume: none of them changes the numbers.
+const BESIDE_RESUME: [&str; 5] = ["resume", "steps", "engine", "adapter", "threads"];
+
 impl TrainFlags {
-    fn config(&self, agent: AgentConfig) -> RunConfig {
-        let seeds = match self.seeds {
-            Some(count) => (0..u64::from(count)).map(|i| self.seed + i).collect(),
-            // A list of values is a sweep: one seed, so that only the values differ.
-            None => vec![self.seed; agent.scalars().iter().map(|(_, values)| values.len()).max().unwrap_or(1).max(1)],
-        };
-        RunConfig {
-            data: self.data.clone(),
+    fn seeds(&self) -> Result<Seeds> {
+        let wrong = || Error::setting("--seeds", "a number of lanes, or seeds with commas between", &self.seeds, "correct it");
+        if let Ok(count) = self.seeds.parse() {
+            return Ok(Seeds::Counted { first: self.seed, count });
+        }
+        let listed = self.seeds.split(',').map(|seed| seed.trim().parse().map_err(|_| wrong()));
+        Ok(Seeds::Listed(listed.collect::<Result<_>>()?))
+    }
+
+    fn config(&self, agent: &AgentConfig) -> Result<RunConfig> {
+        let (agent, seeds) = sweep::lanes(agent, &self.seeds()?)?;
+        let data = self.data.as_deref().unwrap_or(Path::new(""));
+        Ok(RunConfig {
+            // Absolute, so that the run can be resumed from anywhere.
+            data: std::path::absolute(data).map_err(Error::io(data, "find"))?,
             task: self.task,
             env: self.env.clone(),
             steps: self.steps,
@@ -137,89 +156,54 @@ impl TrainFlags {
             log_every: self.log_every,
             eval_every: self.eval_every,
             eval_episodes: self.eval_episodes,
-            final_episodes: self.episodes,
+            episodes: self.episodes,
             save_every: self.save_every,
+            keep_every: self.keep_every,
+            tensorboard: self.tensorboard,
+            preset: None,
             agent,
-        }
+        })
     }
 
-    /// Trains `agent`, or resumes, and prints the result as the last line. `given` tells whether a flag stood on the
-    /// command line.
+    /// Trains `agent`, or resumes, and prints the result as the last line. `matches` tell which flags were given.
     ///
     /// # Errors
     /// Whatever [`Trainer`] returns.
-    pub fn run(&self, agent: AgentConfig, given: &dyn Fn(&str) -> bool) -> Result<()> {
+    pub fn run(&self, agent: &AgentConfig, matches: &ArgMatches) -> Result<()> {
         signal::listen();
+        let given = |name: &str| matches.value_source(name) == Some(ValueSource::CommandLine);
         let (engine, described) = self.engine.open()?;
         println!("engine: {described}");
         let mut trainer = match &self.resume {
-            Some(folder) => Trainer::resume(&engine, folder, given("steps").then_some(self.steps))?,
-            None => Trainer::create(self.config(agent), &engine, &self.out)?,
+            Some(folder) => {
+                refuse_beside_resume(matches)?;
+                Trainer::resume(&engine, folder, given("steps").then_some(self.steps))?
+            }
+            None => Trainer::create(self.config(agent)?, &engine, &self.out)?,
         };
-        describe(&trainer);
+        summary::describe(&trainer);
         let mut console = Console::new(trainer.config().steps);
         let result = trainer.run(&mut console);
         console.close();
         if let Err(Error::Interrupted { .. }) = result {
             eprintln!("continue with --resume {}", trainer.folder().path().display());
         }
-        print_result(&trainer, &result?);
+        summary::print_result(&trainer, &result?);
         Ok(())
     }
 }
 
-/// What is about to run: the first lines of every log.
-fn describe(trainer: &Trainer) {
-    let (config, blueprint) = (trainer.config(), trainer.agent().blueprint());
-    let lanes = config.seeds.len();
-    let data = config.data.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-    let task = trainer
-        .task()
-        .map_or_else(|| "no built-in environment: not evaluated".to_owned(), |t| format!("{} task {}", t.env, t.task));
-    println!("data: {data}, {task}");
-    let plan = &blueprint.update;
-    println!(
-        "{}: {} parameters, an update is {} operations in {} dispatches ({} levels), {:.2} GFLOP of products",
-        config.agent.name(),
-        blueprint.parameters.count(""),
-        plan.ops.len(),
-        plan.dispatches.len(),
-        plan.levels,
-        plan.product_flops() as f64 / 1e9
-    );
-    let mib = |arena: Arena| f64::from(blueprint.memory.used()[arena.index()]) * 4.0 / f64::from(1 << 20);
-    println!(
-        "memory: {:.1} MiB a lane (weights {:.1}, gradients and moments {:.1}, activations {:.1}), {lanes} lane{}",
-        blueprint.memory.bytes() as f64 / f64::from(1 << 20),
-        mib(Arena::Weights),
-        mib(Arena::Training),
-        mib(Arena::Activations),
-        if lanes == 1 { "" } else { "s" },
-    );
-    println!("folder: {}", trainer.folder().path().display());
-    if config.agent.scalars().iter().any(|(name, values)| *name == "eta" && values.contains(&0.0)) {
-        println!(
-            "note: eta 0 switches the weight off (plain behaviour cloning); a hard filter is the opposite limit, a small eta"
-        );
+fn refuse_beside_resume(matches: &ArgMatches) -> Result<()> {
+    // Groups are listed too; they bear the names of their structs.
+    let flags = matches.ids().map(clap::Id::as_str).filter(|id| !id.starts_with(char::is_uppercase));
+    let mut given = flags.filter(|id| matches.value_source(id) == Some(ValueSource::CommandLine));
+    match given.find(|id| !BESIDE_RESUME.contains(id)) {
+        None => Ok(()),
+        Some(other) => Err(Error::setting(
+            format!("--{}", other.replace('_', "-")),
+            "nothing of the kind beside --resume: a resumed run keeps its settings",
+            "a value",
+            "leave it out, or start another run",
+        )),
     }
-}
-
-/// `success NN.N % (actor) NN.N % (flow), N episodes`; with several lanes a line for each, then their mean.
-fn print_result(trainer: &Trainer, lanes: &[Vec<Evaluation>]) {
-    let Some(first) = lanes.first() else {
-        return println!("done: {} updates, no built-in environment to evaluate in", trainer.agent().step());
-    };
-    let line = |success: &dyn Fn(usize) -> f64| {
-        let parts = first.iter().enumerate().map(|(i, e)| format!("{:.1} % ({})", 100.0 * success(i), e.policy));
-        parts.collect::<Vec<_>>().join(" ")
-    };
-    let episodes = first.first().map_or(0, |e| e.episodes.len());
-    if lanes.len() > 1 {
-        for (lane, evaluations) in lanes.iter().enumerate() {
-            println!("lane {lane} (seed {}): {}", trainer.config().seeds[lane], line(&|i| evaluations[i].success()));
-        }
-    }
-    let mean = |i: usize| lanes.iter().map(|e| e[i].success()).sum::<f64>() / lanes.len() as f64;
-    let over = if lanes.len() > 1 { format!(" in each of {} lanes", lanes.len()) } else { String::new() };
-    println!("success {}, {episodes} episodes{over}", line(&mean));
 }

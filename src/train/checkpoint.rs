@@ -5,7 +5,7 @@
 //! `lane0/critic/dense0/kernel` is [2, in, out], the ensemble first.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
@@ -141,20 +141,65 @@ fn invalid(path: &Path, error: &dyn std::fmt::Display) -> Error {
     Error::content(path, "safetensors", "a checkpoint of wgflow", error.to_string(), "use an older checkpoint or start anew")
 }
 
-/// Reads the state at `path` into `agent`.
-///
-/// # Errors
-/// [`Error::Io`]; [`Error::Content`] if the file is damaged, of another run, or lacks a tensor.
-pub fn load(path: &Path, agent: &mut Agent, identity: &Identity) -> Result<()> {
-    let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| invalid(path, &e))?;
-    let header = header(path, &bytes)?;
-    check_header(path, &header, agent.config().name(), identity)?;
-    check_sums(path, &header, &file)?;
-    for lane in 0..agent.seeds().len() {
-        load_lane(path, &file, agent, lane)?;
+/// A checkpoint that was read and is not damaged.
+#[derive(Debug)]
+pub struct Checked {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    header: Header,
+}
+
+impl Checked {
+    /// Reads the file at `path` and checks every tensor's sum.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Content`] if the file is damaged.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
+        let header = header(path, &bytes)?;
+        check_sums(path, &header, &parse(path, &bytes)?)?;
+        Ok(Self { path: path.to_path_buf(), bytes, header })
     }
-    agent.set_step(header.step)
+
+    /// Puts the state into `agent`.
+    ///
+    /// # Errors
+    /// [`Error::Content`] if it is of another run, or lacks a tensor; on a GPU also a lost device.
+    pub fn load(&self, agent: &mut Agent, identity: &Identity) -> Result<()> {
+        check_header(&self.path, &self.header, agent.config().name(), identity)?;
+        let file = parse(&self.path, &self.bytes)?;
+        for lane in 0..agent.seeds().len() {
+            load_lane(&self.path, &file, agent, lane)?;
+        }
+        agent.set_step(self.header.step)
+    }
+
+    /// The weights of `lanes` lanes of an agent with settings `config`.
+    ///
+    /// # Errors
+    /// [`Error::Content`] if it is of another algorithm, of other nets, or has fewer lanes.
+    pub fn weights(&self, config: &AgentConfig, lanes: usize) -> Result<Weights> {
+        let header = &self.header;
+        // Whoever only reads has no data to compare with.
+        let own = Identity { config: header.config_hash.clone(), dataset: header.dataset_hash.clone() };
+        check_header(&self.path, header, config.name(), &own)?;
+        let file = parse(&self.path, &self.bytes)?;
+        let dims = Dims { obs: header.obs_dim, action: header.action_dim };
+        let parameters = config.parameters(dims);
+        let lane = |lane| Ok(arenas(&self.path, &file, &parameters, lane, &[Arena::Weights])?.remove(0));
+        Ok(Weights { step: header.step, dims, lanes: (0..lanes).map(lane).collect::<Result<_>>()? })
+    }
+}
+
+/// Bytes of a checkpoint of `agent`, its header left out.
+pub fn bytes(agent: &Agent) -> u64 {
+    let memory = &agent.blueprint().memory;
+    let values = u64::from(memory.used()[Arena::Weights.index()]) + 2 * u64::from(memory.trained());
+    4 * values * agent.seeds().len() as u64
+}
+
+fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>> {
+    SafeTensors::deserialize(bytes).map_err(|e| invalid(path, &e))
 }
 
 fn header(path: &Path, bytes: &[u8]) -> Result<Header> {
@@ -223,24 +268,6 @@ pub struct Weights {
     pub dims: Dims,
     /// Each lane's whole weights arena.
     pub lanes: Vec<Vec<f64>>,
-}
-
-/// Reads the weights of `lanes` lanes of an agent with settings `config` from the checkpoint at `path`.
-///
-/// # Errors
-/// [`Error::Io`]; [`Error::Content`] if the file is damaged, or of another algorithm, other nets, or fewer lanes.
-pub fn weights(path: &Path, config: &AgentConfig, lanes: usize) -> Result<Weights> {
-    let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| invalid(path, &e))?;
-    let header = header(path, &bytes)?;
-    // Whoever only reads has no data to compare with.
-    let own = Identity { config: header.config_hash.clone(), dataset: header.dataset_hash.clone() };
-    check_header(path, &header, config.name(), &own)?;
-    check_sums(path, &header, &file)?;
-    let dims = Dims { obs: header.obs_dim, action: header.action_dim };
-    let parameters = config.parameters(dims);
-    let lane = |lane| Ok(arenas(path, &file, &parameters, lane, &[Arena::Weights])?.remove(0));
-    Ok(Weights { step: header.step, dims, lanes: (0..lanes).map(lane).collect::<Result<_>>()? })
 }
 
 fn tensor(path: &Path, file: &SafeTensors<'_>, name: &str, shape: &[usize]) -> Result<Vec<f64>> {

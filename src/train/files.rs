@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use super::faults::point;
 use crate::error::{Error, Result};
 
 /// Replaces `path` by `bytes`. Whatever stops it halfway, a full disk or a kill, the old file stays whole.
@@ -13,20 +14,31 @@ use crate::error::{Error, Result};
 /// [`Error::Io`] naming the step that failed; the old file is then untouched.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let beside = beside(path);
-    let written = write_synced(&beside, bytes).and_then(|()| fs::rename(&beside, path).map_err(Error::io(path, "rename")));
+    let written = write_synced(path, &beside, bytes).and_then(|()| {
+        point("rename", path)?;
+        fs::rename(&beside, path).map_err(Error::io(path, "rename"))?;
+        point("renamed", path)
+    });
     if written.is_err() {
         // The first error is the one to report; the leftover goes as far as that is possible.
         let _ = fs::remove_file(&beside);
         return written;
     }
-    sync_folder(path)
+    sync_folder(path)?;
+    point("done", path)
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = File::create(path).map_err(Error::io(path, "create"))?;
-    file.write_all(bytes).map_err(Error::io(path, "write"))?;
+fn write_synced(path: &Path, beside: &Path, bytes: &[u8]) -> Result<()> {
+    point("create", path)?;
+    let mut file = File::create(beside).map_err(Error::io(beside, "create"))?;
+    point("write", path)?;
+    let (first, rest) = bytes.split_at(bytes.len() / 2);
+    file.write_all(first).map_err(Error::io(beside, "write"))?;
+    point("write more", path)?;
+    file.write_all(rest).map_err(Error::io(beside, "write"))?;
+    point("sync", path)?;
     // A failed sync is a failed write: the pages may be gone, and a second sync would claim success.
-    file.sync_all().map_err(Error::io(path, "sync"))
+    file.sync_all().map_err(Error::io(beside, "sync"))
 }
 
 /// Without this a rename may be undone by a power cut.
@@ -39,6 +51,32 @@ fn sync_folder(path: &Path) -> Result<()> {
     #[cfg(not(unix))]
     let _ = path;
     Ok(())
+}
+
+/// Refuses a folder whose disk has no room for `count` files of `bytes` bytes.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn expect_space(folder: &Path, count: u64, bytes: u64) -> Result<()> {
+    // Where the system does not tell, writing will.
+    let Ok(free) = fs4::available_space(folder) else { return Ok(()) };
+    let needed = count * bytes;
+    if free >= needed {
+        return Ok(());
+    }
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+    let told = format!("{} MiB are free, {} MiB are needed for {count} checkpoints", mib(free), mib(needed));
+    Err(Error::io(folder, "start a run")(std::io::Error::new(std::io::ErrorKind::StorageFull, told)))
+}
+
+/// Deletes a file that is not needed any more; the folder is synced by whoever writes into it next.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn remove(path: &Path) -> Result<()> {
+    point("remove", path)?;
+    fs::remove_file(path).map_err(Error::io(path, "remove"))?;
+    point("removed", path)
 }
 
 fn beside(path: &Path) -> PathBuf {

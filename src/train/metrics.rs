@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use super::faults::point;
 use super::files;
 use crate::error::{Error, Result};
 
@@ -72,9 +73,20 @@ impl Metrics {
     /// [`Error::Io`].
     pub fn append(&mut self, line: Line) -> Result<()> {
         let text = line.to_json() + "\n";
-        self.file.write_all(text.as_bytes()).map_err(Error::io(&self.path, "append"))?;
+        let (first, rest) = text.as_bytes().split_at(text.len() / 2);
+        self.file.write_all(first).map_err(Error::io(&self.path, "append"))?;
+        point("append more", &self.path)?;
+        self.file.write_all(rest).map_err(Error::io(&self.path, "append"))?;
         self.lines.push(line);
         Ok(())
+    }
+
+    /// Waits until what was appended is on the disk.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn sync(&self) -> Result<()> {
+        self.file.sync_data().map_err(Error::io(&self.path, "sync"))
     }
 
     /// Every line so far.

@@ -1,16 +1,24 @@
 //! Training runs: the loop, metrics, checkpoints, evaluation, pictures. Never asks which agent it holds.
 
 pub mod checkpoint;
+mod csv;
 pub mod evaluate;
+mod faults;
 mod files;
+mod lock;
+mod log;
 pub mod metrics;
 pub mod pictures;
 pub mod plot;
 pub mod run;
 pub mod saved;
+pub mod status;
+pub mod sweep;
+mod tensorboard;
 pub mod trainer;
 
 pub use evaluate::{Evaluation, Task};
 pub use run::{Checkpoint, RunConfig, RunFolder};
 pub use saved::Saved;
-pub use trainer::{Observer, Progress, Quiet, Trainer};
+pub use status::{State, Status};
+pub use trainer::{Observer, Progress, Quiet, Stop, Trainer};

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Identity, short_hash};
 use super::files;
+use super::lock::Lock;
 use crate::agents::AgentConfig;
 use crate::data::{Dataset, LoadOptions};
 use crate::error::{Error, Result};
@@ -33,9 +34,19 @@ pub struct RunConfig {
     /// Episodes of an evaluation on the way.
     pub eval_episodes: usize,
     /// Episodes of the evaluation at the end.
-    pub final_episodes: usize,
+    #[serde(alias = "final_episodes")]
+    pub episodes: usize,
     /// Updates between two checkpoints.
     pub save_every: u64,
+    /// Checkpoints at multiples of this stay for good; 0: only the last two.
+    #[serde(default)]
+    pub keep_every: u64,
+    /// Whether TensorBoard files are written.
+    #[serde(default)]
+    pub tensorboard: bool,
+    /// The preset that the settings began with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<String>,
     /// The algorithm and its settings.
     pub agent: AgentConfig,
 }
@@ -57,7 +68,7 @@ impl RunConfig {
         if self.seeds.is_empty() {
             return Err(Error::setting("seeds", "at least one", "none", "give one seed for each lane"));
         }
-        if self.final_episodes == 0 || (self.eval_every > 0 && self.eval_episodes == 0) {
+        if self.episodes == 0 || (self.eval_every > 0 && self.eval_episodes == 0) {
             return Err(Error::setting("episodes", "at least 1", "0", "raise it, or set eval_every to 0"));
         }
         self.agent.check()?;
@@ -103,7 +114,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Setting`] if there is a run in it already: it is never overwritten.
-    pub fn create(path: &Path, config: &RunConfig) -> Result<Self> {
+    pub(super) fn create(path: &Path, config: &RunConfig) -> Result<(Self, Lock)> {
         let folder = Self { path: path.to_path_buf() };
         if folder.config_file().exists() {
             return Err(Error::setting(
@@ -115,8 +126,14 @@ impl RunFolder {
         }
         let checkpoints = folder.checkpoint_folder();
         std::fs::create_dir_all(&checkpoints).map_err(Error::io(&checkpoints, "create"))?;
+        let lock = folder.lock()?;
         folder.write_config(config)?;
-        Ok(folder)
+        Ok((folder, lock))
+    }
+
+    /// Takes the folder for this process.
+    pub(super) fn lock(&self) -> Result<Lock> {
+        Lock::take(&self.path)
     }
 
     /// The folder of a run that is there.
@@ -184,6 +201,11 @@ impl RunFolder {
         }
         found.sort();
         Ok(found)
+    }
+
+    /// `status.json`.
+    pub fn status_file(&self) -> PathBuf {
+        self.path.join("status.json")
     }
 
     /// `metrics.jsonl`.

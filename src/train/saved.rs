@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::checkpoint::{self, Weights};
+use super::checkpoint::{Checked, Weights};
 use super::run::{RunConfig, RunFolder};
 use crate::agents::policy::Values;
 use crate::agents::{Dims, Policy};
@@ -45,7 +45,7 @@ impl Saved {
     }
 
     fn read(folder: RunFolder, config: RunConfig, checkpoint: PathBuf) -> Result<Self> {
-        let weights = checkpoint::weights(&checkpoint, &config.agent, config.seeds.len())?;
+        let weights = Checked::read(&checkpoint)?.weights(&config.agent, config.seeds.len())?;
         Ok(Self { folder, config, checkpoint, weights })
     }
 

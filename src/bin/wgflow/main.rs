@@ -1,11 +1,15 @@
 //! The command line of wgflow. One file per subcommand; what the examples need too is in `wgflow::cli`.
 
 mod devices;
+mod train;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use wgflow::cli;
+use wgflow::cli::settings;
+use wgflow::error::Result;
 
 /// Trains and runs offline-RL flow policies with hand-written WGSL kernels, on any GPU and on the CPU.
 #[derive(Debug, Parser)]
@@ -17,12 +21,31 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Train(train::Train),
     Devices(devices::Devices),
 }
 
 fn main() -> ExitCode {
-    cli::start(Arguments::command(), |matches| match Arguments::from_arg_matches(matches) {
-        Ok(Arguments { command: Command::Devices(devices) }) => devices.run(),
-        Err(error) => error.exit(),
-    })
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    match prepared(&arguments) {
+        Ok((command, arguments, algorithm)) => cli::start_from(command, arguments, |matches| {
+            let parsed = Arguments::from_arg_matches(matches).unwrap_or_else(|error| error.exit());
+            match (parsed.command, matches.subcommand()) {
+                (Command::Train(train), Some((_, matches))) => train.run(algorithm, matches),
+                (Command::Devices(devices), _) => devices.run(),
+                (Command::Train(_), None) => unreachable!("a subcommand was parsed"),
+            }
+        }),
+        Err(error) => cli::finish(Err(error)),
+    }
+}
+
+/// The whole command line, `train` completed by the flags of the algorithm that the arguments choose.
+fn prepared(arguments: &[OsString]) -> Result<(clap::Command, Vec<OsString>, &'static wgflow::agents::Entry)> {
+    let chosen: &[OsString] = if arguments.get(1).is_some_and(|name| name == "train") { arguments } else { &[] };
+    let command = Arguments::command();
+    let train = command.find_subcommand("train").cloned().unwrap_or_default();
+    let (train, completed, algorithm) = settings::complete(train, chosen)?;
+    let arguments = if chosen.is_empty() { arguments.to_vec() } else { completed };
+    Ok((command.mut_subcommand("train", |_| train), arguments, algorithm))
 }

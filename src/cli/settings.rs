@@ -1,0 +1,126 @@
+//! What `wgflow train` begins with: the algorithm's flags, and their defaults from a settings file or a preset.
+//!
+//! From the weakest to the strongest: the algorithm's own defaults, the preset, the settings file, flags, `--set`. All of
+//! them end as flags of one command, so that each value is checked and explained in one place.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use clap::Command;
+use toml::{Table, Value};
+
+use super::nearest;
+use crate::agents;
+use crate::error::{Error, Result};
+
+/// A default: the setting, its value as a flag takes it.
+type Setting = (String, String);
+
+/// The flags of `arguments` that decide which algorithm's settings there are.
+#[derive(Debug, Default)]
+struct Choice {
+    algo: Option<String>,
+    config: Option<String>,
+    set: Vec<Setting>,
+}
+
+impl Choice {
+    fn of(arguments: &[OsString]) -> Result<Self> {
+        let mut choice = Self::default();
+        let mut arguments = arguments.iter().map(|a| a.to_string_lossy().into_owned());
+        while let Some(argument) = arguments.next() {
+            let (flag, value) = match argument.split_once('=') {
+                Some((flag, value)) => (flag.to_owned(), Some(value.to_owned())),
+                None => (argument, None),
+            };
+            let mut value = || value.clone().or_else(|| arguments.next());
+            match flag.as_str() {
+                "--algo" => choice.algo = value(),
+                "--config" => choice.config = value(),
+                "--set" => choice.set.extend(value().map(|text| assignment(&text)).transpose()?),
+                "--" => break,
+                _ => {}
+            }
+        }
+        Ok(choice)
+    }
+}
+
+fn assignment(text: &str) -> Result<Setting> {
+    let wrong = || Error::setting("--set", "NAME=VALUE, such as agent.alpha=3", text, "write one setting and its value");
+    let (name, value) = text.split_once('=').ok_or_else(wrong)?;
+    // `agent.common.batch`, `agent.batch` and `batch` name the same setting.
+    let name = name.trim().rsplit('.').next().unwrap_or_default();
+    Ok((name.to_owned(), value.trim().to_owned()))
+}
+
+/// The settings in a TOML file laid out as a run's `config.toml`, any part of it: the algorithm, if it is named, and the
+/// rest.
+fn read(path: &Path) -> Result<(Option<String>, Vec<Setting>)> {
+    let text = std::fs::read_to_string(path).map_err(Error::io(path, "read"))?;
+    let remedy = "write it as the config.toml of a run's folder";
+    let table: Table = toml::from_str(&text).map_err(|e| Error::content(path, "settings", "TOML", e.message(), remedy))?;
+    let mut settings = Vec::new();
+    flatten(&table, &mut settings);
+    let algorithm = settings.iter().position(|(name, _)| name == "algorithm").map(|at| settings.remove(at).1);
+    Ok((algorithm, settings))
+}
+
+fn flatten(table: &Table, settings: &mut Vec<Setting>) {
+    for (name, value) in table {
+        match value {
+            Value::Table(inner) => flatten(inner, settings),
+            // One seed in brackets stays a list of one, which is not the same as a count.
+            Value::Array(values) if name == "seeds" && values.len() == 1 => settings.push(("seed".to_owned(), word(&values[0]))),
+            Value::Array(values) => settings.push((name.clone(), values.iter().map(word).collect::<Vec<_>>().join(","))),
+            value => settings.push((name.clone(), word(value))),
+        }
+    }
+}
+
+fn word(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Completes the subcommand `train` for what `arguments` choose, and the arguments themselves by those that `--set` stands
+/// for. Returns the algorithm too.
+///
+/// # Errors
+/// [`Error::Setting`] for an unknown algorithm or setting; [`Error::Io`] and [`Error::Content`] for a settings file.
+pub fn complete(command: Command, arguments: &[OsString]) -> Result<(Command, Vec<OsString>, &'static agents::Entry)> {
+    let choice = Choice::of(arguments)?;
+    let file = choice.config.as_ref().map(|path| read(Path::new(path)).map(|read| (path, read))).transpose()?;
+    let named = file.as_ref().and_then(|(_, (algorithm, _))| algorithm.clone());
+    let algorithm = agents::find(&choice.algo.or(named).unwrap_or_else(|| "gfp".to_owned()))?;
+    let mut command = (algorithm.flags)(command);
+    if let Some((path, (_, settings))) = file {
+        for (name, value) in settings {
+            let refuse = |expected: String| {
+                let remedy = "the settings are the long flags of wgflow train --help, with _ for -";
+                Error::content(path, name.clone(), expected, "an unknown setting", remedy)
+            };
+            known(&command, &name, algorithm.name).map_err(refuse)?;
+            command = command.mut_arg(name, |arg| arg.required(false).default_value(value));
+        }
+    }
+    let mut arguments = arguments.to_vec();
+    for (name, value) in choice.set {
+        let refuse = |expected: String| Error::setting("--set", expected, name.clone(), "see wgflow train --help");
+        known(&command, &name, algorithm.name).map_err(refuse)?;
+        arguments.push(format!("--{}={value}", name.replace('_', "-")).into());
+    }
+    Ok((command, arguments, algorithm))
+}
+
+/// Whether `command` has a setting called `name`; if not, what it has instead.
+fn known(command: &Command, name: &str, algorithm: &str) -> std::result::Result<(), String> {
+    let names: Vec<&str> =
+        command.get_arguments().filter(|arg| arg.get_long().is_some()).map(|arg| arg.get_id().as_str()).collect();
+    if names.contains(&name) {
+        return Ok(());
+    }
+    Err(match nearest(name, &names) {
+        Some(near) => format!("a setting of {algorithm}, perhaps `{near}`"),
+        None => format!("a setting of {algorithm}"),
+    })
+}
