@@ -2,6 +2,7 @@
 //! The only room that prints.
 
 mod console;
+pub mod doctor;
 pub mod settings;
 mod signal;
 mod summary;

@@ -92,7 +92,9 @@ pub fn complete(command: Command, arguments: &[OsString]) -> Result<(Command, Ve
     let file = choice.config.as_ref().map(|path| read(Path::new(path)).map(|read| (path, read))).transpose()?;
     let named = file.as_ref().and_then(|(_, (algorithm, _))| algorithm.clone());
     let algorithm = agents::find(&choice.algo.or(named).unwrap_or_else(|| "gfp".to_owned()))?;
-    let mut command = (algorithm.flags)(command);
+    // An argument struct brings its own description, which would replace the command's.
+    let (about, long_about) = (command.get_about().cloned(), command.get_long_about().cloned());
+    let mut command = (algorithm.flags)(command).about(about).long_about(long_about);
     if let Some((path, (_, settings))) = file {
         for (name, value) in settings {
             let refuse = |expected: String| {

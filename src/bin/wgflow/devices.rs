@@ -8,10 +8,11 @@ use wgflow::engine::Engine;
 use wgflow::engine::adapter::{self, AdapterReport};
 use wgflow::{Error, Result};
 
-/// Lists every adapter, and says which one `--engine auto` takes and why.
+/// List every adapter, and say which one `--engine auto` takes and why
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: wgflow devices --json")]
 pub struct Devices {
-    /// Prints JSON.
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }

@@ -1,15 +1,16 @@
 //! The command line of wgflow. One file per subcommand; what the examples need too is in `wgflow::cli`.
 
 mod devices;
+mod doctor;
+mod manual;
 mod train;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use wgflow::cli;
-use wgflow::cli::settings;
-use wgflow::error::Result;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use wgflow::cli::{self, settings};
+use wgflow::{Result, agents};
 
 /// Trains and runs offline-RL flow policies with hand-written WGSL kernels, on any GPU and on the CPU.
 #[derive(Debug, Parser)]
@@ -23,25 +24,38 @@ struct Arguments {
 enum Command {
     Train(train::Train),
     Devices(devices::Devices),
+    Doctor(doctor::Doctor),
+    Completions(manual::Completions),
+    Man(manual::Man),
 }
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     match prepared(&arguments) {
-        Ok((command, arguments, algorithm)) => cli::start_from(command, arguments, |matches| {
-            let parsed = Arguments::from_arg_matches(matches).unwrap_or_else(|error| error.exit());
-            match (parsed.command, matches.subcommand()) {
-                (Command::Train(train), Some((_, matches))) => train.run(algorithm, matches),
-                (Command::Devices(devices), _) => devices.run(),
-                (Command::Train(_), None) => unreachable!("a subcommand was parsed"),
-            }
-        }),
+        Ok((command, arguments, algorithm)) => {
+            let whole = command.clone();
+            cli::start_from(command, arguments, |matches| run(whole, algorithm, matches))
+        }
         Err(error) => cli::finish(Err(error)),
     }
 }
 
+fn run(whole: clap::Command, algorithm: &agents::Entry, matches: &ArgMatches) -> Result<()> {
+    let parsed = Arguments::from_arg_matches(matches).unwrap_or_else(|error| error.exit());
+    match parsed.command {
+        Command::Train(train) => train.run(algorithm, matches.subcommand().map_or(matches, |(_, own)| own)),
+        Command::Devices(devices) => devices.run(),
+        Command::Doctor(doctor) => doctor.run(),
+        Command::Completions(completions) => {
+            completions.run(whole);
+            Ok(())
+        }
+        Command::Man(man) => man.run(whole),
+    }
+}
+
 /// The whole command line, `train` completed by the flags of the algorithm that the arguments choose.
-fn prepared(arguments: &[OsString]) -> Result<(clap::Command, Vec<OsString>, &'static wgflow::agents::Entry)> {
+fn prepared(arguments: &[OsString]) -> Result<(clap::Command, Vec<OsString>, &'static agents::Entry)> {
     let chosen: &[OsString] = if arguments.get(1).is_some_and(|name| name == "train") { arguments } else { &[] };
     let command = Arguments::command();
     let train = command.find_subcommand("train").cloned().unwrap_or_default();

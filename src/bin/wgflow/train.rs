@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{ArgMatches, Args};
+use wgflow::Result;
 use wgflow::agents;
 use wgflow::cli::train::TrainFlags;
-use wgflow::error::Result;
 
 /// Train an agent on an offline dataset; stop it with Ctrl-C, continue it with --resume
 ///
