@@ -64,25 +64,11 @@ fn every_subcommand_explains_itself_with_an_example_and_every_flag() {
 }
 
 fn trained(out: &Path, arguments: &[&str]) -> AgentConfig {
-    let tiny = [
-        "train",
-        "--engine",
-        "cpu",
-        "--steps",
-        "2",
-        "--hidden",
-        "8",
-        "--flow-steps",
-        "2",
-        "--eval-every",
-        "0",
-        "--episodes",
-        "1",
-    ];
-    let out = ["--out", out.to_str().unwrap()];
-    let output = wgflow(&[&tiny, &out, arguments].concat());
+    let tiny = "train --engine cpu --steps 2 --hidden 8 --flow-steps 2 --eval-every 0 --episodes 1 --out";
+    let tiny: Vec<&str> = tiny.split(' ').chain([out.to_str().unwrap()]).collect();
+    let output = wgflow(&[&tiny, arguments].concat());
     assert!(output.status.success(), "{}", text(&output.stderr));
-    RunFolder::open(out[1].as_ref()).unwrap().1.agent
+    RunFolder::open(out).unwrap().1.agent
 }
 
 #[test]

@@ -93,7 +93,8 @@ pub fn complete(command: Command, arguments: &[OsString]) -> Result<(Command, Ve
     let named = file.as_ref().and_then(|(_, (algorithm, _))| algorithm.clone());
     let algorithm = agents::find(&choice.algo.or(named).unwrap_or_else(|| "gfp".to_owned()))?;
     // An argument struct brings its own description, which would replace the command's.
-    let (about, long_about) = (command.get_about().cloned(), command.get_long_about().cloned());
+    let about = command.get_about().cloned().unwrap_or_default();
+    let long_about = command.get_long_about().cloned().unwrap_or_default();
     let mut command = (algorithm.flags)(command).about(about).long_about(long_about);
     if let Some((path, (_, settings))) = file {
         for (name, value) in settings {
@@ -109,9 +110,25 @@ pub fn complete(command: Command, arguments: &[OsString]) -> Result<(Command, Ve
     for (name, value) in choice.set {
         let refuse = |expected: String| Error::setting("--set", expected, name.clone(), "see wgflow train --help");
         known(&command, &name, algorithm.name).map_err(refuse)?;
-        arguments.push(format!("--{}={value}", name.replace('_', "-")).into());
+        let flag = format!("--{}", name.replace('_', "-"));
+        arguments = without(arguments, &flag);
+        arguments.push(format!("{flag}={value}").into());
     }
     Ok((command, arguments, algorithm))
+}
+
+/// `arguments` without `flag`: given twice, a list would become longer.
+fn without(arguments: Vec<OsString>, flag: &str) -> Vec<OsString> {
+    let mut value_follows = false;
+    let mut kept = arguments;
+    kept.retain(|argument| {
+        let text = argument.to_string_lossy();
+        let of_flag = text == flag || text.strip_prefix(flag).is_some_and(|rest| rest.starts_with('='));
+        let dropped = of_flag || value_follows;
+        value_follows = text == flag;
+        !dropped
+    });
+    kept
 }
 
 /// Whether `command` has a setting called `name`; if not, what it has instead.

@@ -1,6 +1,6 @@
 //! Training from the command line.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, ValueEnum};
@@ -78,7 +78,7 @@ impl EngineFlags {
 #[derive(Clone, Debug, Args)]
 pub struct TrainFlags {
     /// Dataset: a file, or the folder of a Minari dataset
-    #[arg(long, value_name = "FILE", required_unless_present = "resume", help_heading = "Run")]
+    #[arg(long, value_name = "FILE", help_heading = "Run")]
     pub data: Option<PathBuf>,
     /// Task whose rewards to use, from 1 [default: the environment's own]
     #[arg(long, value_name = "N", help_heading = "Run")]
@@ -145,7 +145,8 @@ impl TrainFlags {
 
     fn config(&self, agent: &AgentConfig) -> Result<RunConfig> {
         let (agent, seeds) = sweep::lanes(agent, &self.seeds()?)?;
-        let data = self.data.as_deref().unwrap_or(Path::new(""));
+        let none = || Error::setting("--data", "a dataset", "none", "name a file, or continue a run with --resume");
+        let data = self.data.as_deref().ok_or_else(none)?;
         Ok(RunConfig {
             // Absolute, so that the run can be resumed from anywhere.
             data: std::path::absolute(data).map_err(Error::io(data, "find"))?,
