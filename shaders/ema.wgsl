@@ -1,7 +1,7 @@
 // A target network follows its source.
 //   average <- tau * source + (1 - tau) * average
 // fql `agents/fql.py`, `target_update`: the source is the net as it was *before* this update's step. source, average:
-// [count]. One invocation per quad.
+// [count]. Only in updates whose number is a multiple of the period. One invocation per quad.
 
 struct Problem {
     first_group: u32,
@@ -9,6 +9,8 @@ struct Problem {
     average: u32,
     count: u32,
     tau: u32,
+    clock: u32,
+    period: u32,
 }
 
 @compute @workgroup_size(64)
@@ -21,7 +23,7 @@ fn ema(
     let p = problems[problem_index(number)];
     let lane = group.z;
     let quad = (number - p.first_group) * 64u + local;
-    if (quad >= p.count / 4u) {
+    if (quad >= p.count / 4u || !takes_part(lane, p.clock, p.period)) {
         return;
     }
     let tau = scalar(lane, p.tau);

@@ -1,5 +1,5 @@
 // Columns of sampled transitions, from the resident dataset to where the nets read them.
-//   out[row] <- records[indices[row]][column ..], for the rows whose index lies in the chunk that is bound
+//   out[row] <- records[min(indices[row] + shift, last)][column ..], for the rows whose index lies in the bound chunk
 // indices: [rows] words; out: [rows, cols]; records are shared by all lanes. One invocation per quad of out.
 
 struct Problem {
@@ -13,6 +13,8 @@ struct Problem {
     column: u32,
     chunk_start: u32,
     chunk_len: u32,
+    shift: u32,
+    last: u32,
 }
 
 @compute @workgroup_size(64)
@@ -30,7 +32,7 @@ fn gather(
     let quad = element % quads;
     if (row < p.rows) {
         // An index below the chunk wraps around and is far above its length.
-        let index = words[words_at(lane, p.indices) + row] - p.chunk_start;
+        let index = min(words[words_at(lane, p.indices) + row] + p.shift, p.last) - p.chunk_start;
         if (index < p.chunk_len) {
             let value = records[(index * p.record + p.column) / 4u + quad];
             activations[activations_at(lane, p.out + row * p.out_stride) + quad] = value;

@@ -1,5 +1,5 @@
-// What follows the product of a layer: bias, then GELU, a clip, or an Euler step. Shared by the variants of matmul_nn,
-// whose `struct Problem` it reads; uses shared/math.wgsl.
+// What follows the product of a layer: bias, then GELU, a clip, a tangent, or an Euler step. Shared by the variants of
+// matmul_nn, whose `struct Problem` it reads; uses shared/math.wgsl.
 
 // Stores quad `quad` of row `row` of epilogue(product + bias), and what the problem asks for beside it.
 fn finish(p: Problem, lane: u32, row: u32, quad: u32, product: vec4<f32>) {
@@ -23,6 +23,9 @@ fn finish(p: Problem, lane: u32, row: u32, quad: u32, product: vec4<f32>) {
             if (p.epilogue == 4u) {
                 value = clamp(value, vec4<f32>(-1.0), vec4<f32>(1.0));
             }
+        }
+        case 5u: {
+            value = real_tanh(z);
         }
         default: {
         }

@@ -55,8 +55,7 @@ impl Blueprint {
         (records, validation): (&Records, Option<&Records>),
         chunk_bytes: u64,
     ) -> Result<Self> {
-        let mut parameters = Parameters::new();
-        let nets = agent.nets(Dims { obs: layout.obs_dim, action: layout.action_dim }, &mut parameters);
+        let (parameters, nets) = Parameters::of(agent, Dims { obs: layout.obs_dim, action: layout.action_dim });
         let mut plan = PlanBuilder::new(parameters.memory.clone());
         let registers = Registers::new(&mut plan, METRICS);
         let batch = (agent.common().batch, chunk_bytes);

@@ -85,8 +85,23 @@ impl Common {
     }
 }
 
-fn at_least_one(name: &str, value: u32) -> Result<()> {
+/// Checks that a number is not 0.
+///
+/// # Errors
+/// [`Error::Setting`].
+pub fn at_least_one(name: &str, value: u32) -> Result<()> {
     if value > 0 { Ok(()) } else { Err(Error::setting(name, "at least 1", "0", "raise it")) }
+}
+
+/// Checks that a number is even.
+///
+/// # Errors
+/// [`Error::Setting`].
+pub fn even(name: &str, value: u32) -> Result<()> {
+    if value.is_multiple_of(2) {
+        return Ok(());
+    }
+    Err(Error::setting(name, "an even number, or 0", value.to_string(), "use 64 as GFP does"))
 }
 
 /// Checks that every lane's value of a scalar lies in `low..=high`.

@@ -6,13 +6,15 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::config::{Common, Dims, PerLane, QAggregate};
+use super::config::{Common, Dims, PerLane, QAggregate, even};
 use super::parameters::Parameters;
 use super::policy::ActRecorder;
 use super::recorder::Recorder;
 use super::{Algorithm, steps};
 use crate::engine::Region;
+use crate::error::Result;
 use crate::kernels::Aggregate;
+use crate::kernels::critic_loss::Reduction;
 use crate::kernels::random::stream;
 use crate::nets::ensemble::Pair;
 use crate::nets::{Ensemble, Flow, Mlp};
@@ -62,8 +64,8 @@ impl Algorithm for FqlConfig {
         vec![("alpha", &self.alpha)]
     }
 
-    fn time_dim(&self) -> u32 {
-        self.time_dim
+    fn check(&self) -> Result<()> {
+        even("time_dim", self.time_dim)
     }
 
     fn policies(&self) -> &'static [&'static str] {
@@ -91,12 +93,12 @@ impl Algorithm for FqlConfig {
         self.critic_loss(nets, r, data);
         steps::flow_matching(r, &nets.bc_flow, "flow", data.action, None);
         self.actor_loss(nets, r);
-        r.follow("target critic", nets.critic.range(), nets.target_critic.range());
+        r.follow("target critic", nets.critic.range(), nets.target_critic.range(), None);
         r.optimise();
     }
 
-    fn critic(nets: &FqlNets) -> &Ensemble {
-        &nets.critic
+    fn critic(nets: &FqlNets) -> Option<&Ensemble> {
+        Some(&nets.critic)
     }
 
     fn act(&self, nets: &FqlNets, policy: &str, r: &mut ActRecorder) -> Region {
@@ -111,7 +113,9 @@ impl FqlConfig {
     fn critic_loss(&self, nets: &FqlNets, r: &mut Recorder<'_>, data: Pair) {
         let pair = steps::next_action(r, &nets.target_critic, &nets.actor, ("z_next", stream::Z_NEXT));
         let q = nets.target_critic.forward(r.plan, "target/q", pair, false).q;
-        steps::bellman(r, &nets.critic, data, &[("next_q_actor", q)], (self.q_agg.over_members(), Aggregate::First));
+        let aggregates = (self.q_agg.over_members(), Aggregate::First);
+        let target = steps::Target { next_q: &[("next_q_actor", q)], aggregates, penalty: None };
+        steps::bellman(r, &nets.critic, data, target, Reduction::Mean);
     }
 
     /// L = alpha mean_(b,d) (u - T)^2 - mean_b mean_j Q_j(s, clip(u)), u = mu(s, z), T the flow's action from the same z.

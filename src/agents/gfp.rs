@@ -10,13 +10,15 @@
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use super::config::{Common, Dims, PerLane, QAggregate};
+use super::config::{Common, Dims, PerLane, QAggregate, even};
 use super::parameters::Parameters;
 use super::policy::ActRecorder;
 use super::recorder::Recorder;
 use super::{Algorithm, steps};
 use crate::engine::Region;
+use crate::error::Result;
 use crate::kernels::Aggregate;
+use crate::kernels::critic_loss::Reduction;
 use crate::kernels::flow_loss::{Gate, Guidance};
 use crate::kernels::metric::Statistic;
 use crate::kernels::random::stream;
@@ -139,8 +141,8 @@ impl Algorithm for GfpConfig {
         vec![("alpha", &self.alpha), ("eta", &self.eta)]
     }
 
-    fn time_dim(&self) -> u32 {
-        self.time_dim
+    fn check(&self) -> Result<()> {
+        even("time_dim", self.time_dim)
     }
 
     fn policies(&self) -> &'static [&'static str] {
@@ -168,12 +170,12 @@ impl Algorithm for GfpConfig {
         self.critic_loss(nets, r, data);
         let actor = self.actor_loss(nets, r);
         self.vabc_loss(nets, r, data, actor);
-        r.follow("target critic", nets.critic.range(), nets.target_critic.range());
+        r.follow("target critic", nets.critic.range(), nets.target_critic.range(), None);
         r.optimise();
     }
 
-    fn critic(nets: &GfpNets) -> &Ensemble {
-        &nets.critic
+    fn critic(nets: &GfpNets) -> Option<&Ensemble> {
+        Some(&nets.critic)
     }
 
     fn act(&self, nets: &GfpNets, policy: &str, r: &mut ActRecorder) -> Region {
@@ -200,7 +202,9 @@ impl GfpConfig {
             r.probe("next_action_flow", pair.action);
             next_q.push(("next_q_flow", nets.target_critic.forward(r.plan, "target/q flow", pair, false).q));
         }
-        steps::bellman(r, &nets.critic, data, &next_q, (self.q_agg(), self.target_agg.over_candidates()));
+        let aggregates = (self.q_agg(), self.target_agg.over_candidates());
+        let target = steps::Target { next_q: &next_q, aggregates, penalty: None };
+        steps::bellman(r, &nets.critic, data, target, Reduction::Mean);
     }
 
     /// L = alpha mean_(b,d) (u - T)^2 - lambda mean_b Q(s, clip(u)), u = mu(s, z), T the flow's action from the same z.

@@ -4,27 +4,35 @@
 //! trainer, the checkpoints and the tests iterate that list.
 
 pub mod agent;
+pub mod bc;
 pub mod blueprint;
 pub mod config;
 pub mod fql;
 pub mod gfp;
+pub mod ifql;
+pub mod iql;
 pub mod parameters;
 pub mod policy;
+pub mod rebrac;
 pub mod recorder;
 mod steps;
 
 use serde::{Deserialize, Serialize};
 
 pub use agent::Agent;
+pub use bc::BcConfig;
 pub use blueprint::Blueprint;
 pub use config::{Common, Dims, PerLane};
 pub use fql::FqlConfig;
 pub use gfp::GfpConfig;
+pub use ifql::IfqlConfig;
+pub use iql::IqlConfig;
 pub use parameters::Parameters;
 pub use policy::Policy;
+pub use rebrac::RebracConfig;
 
 use crate::engine::Region;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::nets::Ensemble;
 use config::in_range;
 use policy::ActRecorder;
@@ -40,16 +48,19 @@ pub trait Algorithm {
     fn common(&self) -> &Common;
     /// Its scalars by the names that its recording uses, besides those of [`Common`].
     fn scalars(&self) -> Vec<(&'static str, &PerLane)>;
-    /// Columns of its flow's time embedding.
-    fn time_dim(&self) -> u32;
+    /// Checks what is its own: settings that are not in [`Common`], and scalars whose range is not all that is not negative.
+    ///
+    /// # Errors
+    /// [`crate::Error::Setting`] naming the first that is out of range.
+    fn check(&self) -> Result<()>;
     /// Its policies; the first is the one it is judged by.
     fn policies(&self) -> &'static [&'static str];
     /// The total loss from its metrics and scalars.
     fn total(&self, metric: &dyn Fn(&str) -> f64, scalar: &dyn Fn(&str) -> f64) -> f64;
     /// Allocates its nets: the trained ones, then targets.
     fn nets(&self, dims: Dims, parameters: &mut Parameters) -> Self::Nets;
-    /// Its critics.
-    fn critic(nets: &Self::Nets) -> &Ensemble;
+    /// Its critics, if it has any.
+    fn critic(nets: &Self::Nets) -> Option<&Ensemble>;
     /// Records one update.
     fn update(&self, nets: &Self::Nets, r: &mut Recorder<'_>);
     /// Records the action of policy `policy`.
@@ -64,6 +75,14 @@ pub enum AgentConfig {
     Gfp(GfpConfig),
     /// Flow Q-learning.
     Fql(FqlConfig),
+    /// Implicit flow Q-learning.
+    Ifql(IfqlConfig),
+    /// Implicit Q-learning.
+    Iql(IqlConfig),
+    /// Revisited behaviour-regularised actor-critic.
+    Rebrac(RebracConfig),
+    /// Behaviour cloning by a flow.
+    Bc(BcConfig),
 }
 
 /// An agent, and how its settings stand on a command line.
@@ -78,13 +97,6 @@ pub struct Entry {
 }
 
 impl Entry {
-    const fn of<C: clap::Args>(
-        name: &'static str,
-        read: fn(&clap::ArgMatches) -> std::result::Result<AgentConfig, clap::Error>,
-    ) -> Self {
-        Self { name, flags: C::augment_args, read }
-    }
-
     /// Its default settings.
     pub fn defaults(&self) -> AgentConfig {
         let matches = (self.flags)(clap::Command::new("defaults")).get_matches_from(["defaults"]);
@@ -92,10 +104,24 @@ impl Entry {
     }
 }
 
+macro_rules! entry {
+    ($name:literal, $variant:ident($config:ty)) => {
+        Entry {
+            name: $name,
+            flags: <$config as clap::Args>::augment_args,
+            read: |matches| Ok(AgentConfig::$variant(clap::FromArgMatches::from_arg_matches(matches)?)),
+        }
+    };
+}
+
 /// Every agent.
 pub static ALL: &[Entry] = &[
-    Entry::of::<GfpConfig>("gfp", |m| Ok(AgentConfig::Gfp(clap::FromArgMatches::from_arg_matches(m)?))),
-    Entry::of::<FqlConfig>("fql", |m| Ok(AgentConfig::Fql(clap::FromArgMatches::from_arg_matches(m)?))),
+    entry!("gfp", Gfp(GfpConfig)),
+    entry!("fql", Fql(FqlConfig)),
+    entry!("ifql", Ifql(IfqlConfig)),
+    entry!("iql", Iql(IqlConfig)),
+    entry!("rebrac", Rebrac(RebracConfig)),
+    entry!("bc", Bc(BcConfig)),
 ];
 
 /// The agent called `name`.
@@ -115,17 +141,17 @@ fn defaults<C: clap::Args>() -> C {
     C::from_arg_matches(&matches).unwrap_or_else(|error| unreachable!("a default does not parse: {error}"))
 }
 
-impl Default for GfpConfig {
-    fn default() -> Self {
-        defaults()
-    }
+macro_rules! default_is_declared {
+    ($($config:ty),*) => {
+        $(impl Default for $config {
+            fn default() -> Self {
+                defaults()
+            }
+        })*
+    };
 }
 
-impl Default for FqlConfig {
-    fn default() -> Self {
-        defaults()
-    }
-}
+default_is_declared!(GfpConfig, FqlConfig, IfqlConfig, IqlConfig, RebracConfig, BcConfig);
 
 /// Calls `$call` with the algorithm of a config, whichever it is.
 macro_rules! with_algorithm {
@@ -133,6 +159,10 @@ macro_rules! with_algorithm {
         match $config {
             AgentConfig::Gfp($algorithm) => $call,
             AgentConfig::Fql($algorithm) => $call,
+            AgentConfig::Ifql($algorithm) => $call,
+            AgentConfig::Iql($algorithm) => $call,
+            AgentConfig::Rebrac($algorithm) => $call,
+            AgentConfig::Bc($algorithm) => $call,
         }
     };
 }
@@ -146,6 +176,11 @@ impl AgentConfig {
     /// Settings that every agent has.
     pub fn common(&self) -> &Common {
         with_algorithm!(self, a => a.common())
+    }
+
+    /// The same, to be changed.
+    pub fn common_mut(&mut self) -> &mut Common {
+        with_algorithm!(self, a => &mut a.common)
     }
 
     /// The agent's policies; the first is the one it is judged by.
@@ -183,11 +218,7 @@ impl AgentConfig {
         for (name, values) in self.scalars() {
             in_range(name, values, 0.0, f64::MAX)?;
         }
-        let time_dim = with_algorithm!(self, a => a.time_dim());
-        if !time_dim.is_multiple_of(2) {
-            return Err(Error::setting("time_dim", "an even number, or 0", time_dim.to_string(), "use 64 as GFP does"));
-        }
-        Ok(())
+        with_algorithm!(self, a => a.check())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The nets of an agent by name: what checkpoints, exports and initial weights go through.
 
+use super::Algorithm;
 use super::config::{Common, Dims};
 use crate::engine::{Arena, Memory, Region};
 use crate::nets::{Ensemble, Flow, Mlp, Tensor, init};
@@ -15,6 +16,8 @@ pub struct Entry {
     pub tensor: Tensor,
     /// For a tensor of a target net: the tensor it follows, by number. It starts as a copy.
     pub source: Option<usize>,
+    /// Scale of its initial values.
+    pub scale: f64,
 }
 
 /// Allocates nets and remembers their tensors under the official names.
@@ -27,9 +30,20 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// No nets yet.
-    pub fn new() -> Self {
-        Self::default()
+    /// The nets of `agent`, allocated.
+    pub fn of<A: Algorithm>(agent: &A, dims: Dims) -> (Self, A::Nets) {
+        let mut parameters = Self::default();
+        let nets = agent.nets(dims, &mut parameters);
+        parameters.seal();
+        (parameters, nets)
+    }
+
+    /// Ends the range of trained weights, if it has not ended.
+    fn seal(&mut self) {
+        if !self.sealed {
+            self.memory.seal_trained();
+            self.sealed = true;
+        }
     }
 
     /// Every tensor, in the order of allocation.
@@ -51,6 +65,33 @@ impl Parameters {
         net
     }
 
+    /// The mean of a Gaussian policy, mean(s). Its head starts a hundredth as wide (`final_fc_init_scale`), so that first
+    /// actions lie near 0.
+    pub fn gaussian_actor(&mut self, name: &str, dims: Dims, common: &Common) -> Mlp {
+        let net = Mlp::new(&mut self.memory, &[dims.obs], &common.hidden, dims.action, common.actor_layer_norm);
+        self.add(name, &net, None, None);
+        let head = format!("{name}/dense{}/kernel", common.hidden.len());
+        self.entries.iter_mut().filter(|entry| entry.name == head).for_each(|entry| entry.scale = 0.01);
+        net
+    }
+
+    /// The target of a Gaussian policy's mean, registered as `source_name`. No trained net may be allocated after the
+    /// first target.
+    pub fn target_of_actor(&mut self, name: &str, source_name: &str, dims: Dims, common: &Common) -> Mlp {
+        self.seal();
+        let first = self.first_of(source_name);
+        let target = Mlp::new(&mut self.memory, &[dims.obs], &common.hidden, dims.action, common.actor_layer_norm);
+        self.add(name, &target, None, first);
+        target
+    }
+
+    /// The value of a state, V(s).
+    pub fn value(&mut self, name: &str, dims: Dims, common: &Common) -> Mlp {
+        let net = Mlp::new(&mut self.memory, &[dims.obs], &common.hidden, 1, common.layer_norm);
+        self.add(name, &net, None, None);
+        net
+    }
+
     /// A flow policy's velocity field.
     pub fn flow(&mut self, name: &str, dims: Dims, common: &Common, time_dim: u32) -> Flow {
         let flow = Flow::new(&mut self.memory, (dims.obs, dims.action), &common.hidden, (time_dim, common.actor_layer_norm));
@@ -61,15 +102,17 @@ impl Parameters {
     /// A target of the critics `source`, registered as `source_name`. No trained net may be allocated after the first
     /// target.
     pub fn target_of(&mut self, source: &Ensemble, name: &str, source_name: &str, dims: Dims, common: &Common) -> Ensemble {
-        if !self.sealed {
-            self.memory.seal_trained();
-            self.sealed = true;
-        }
-        let first = self.entries.iter().position(|e| e.name.starts_with(&format!("{source_name}/")));
+        self.seal();
+        let first = self.first_of(source_name);
         let members = source.members.len() as u32;
         let target = Ensemble::new(&mut self.memory, members, (dims.obs, dims.action), &common.hidden, common.layer_norm);
         self.add_ensemble(name, &target, first);
         target
+    }
+
+    /// The first tensor of the net `name`.
+    fn first_of(&self, name: &str) -> Option<usize> {
+        self.entries.iter().position(|e| e.name.starts_with(&format!("{name}/")))
     }
 
     fn add_ensemble(&mut self, name: &str, ensemble: &Ensemble, mut source: Option<usize>) {
@@ -83,7 +126,7 @@ impl Parameters {
     fn add(&mut self, net: &str, mlp: &Mlp, member: Option<(u32, u32)>, source: Option<usize>) {
         for (i, tensor) in mlp.tensors().into_iter().enumerate() {
             let name = format!("{net}/{}", tensor.name);
-            self.entries.push(Entry { name, member, tensor, source: source.map(|first| first + i) });
+            self.entries.push(Entry { name, member, tensor, source: source.map(|first| first + i), scale: 1.0 });
         }
     }
 
@@ -93,7 +136,7 @@ impl Parameters {
         for (number, entry) in self.entries.iter().enumerate() {
             let values = match entry.source {
                 Some(source) => self.entries[source].tensor.pick(self.entries[source].tensor.region, &arena),
-                None => init::values(&entry.tensor, 1.0, seed, number as u32),
+                None => init::values(&entry.tensor, entry.scale, seed, number as u32),
             };
             entry.tensor.place(entry.tensor.region, &values, &mut arena);
         }

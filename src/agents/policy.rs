@@ -8,9 +8,10 @@ use crate::engine::{Arena, Engine, Machine, PlanBuilder, PlanId, Region};
 use crate::error::Result;
 use crate::kernels::matmul_nn::Epilogue;
 use crate::kernels::random::{counter, key, normal_pair, philox, stream};
+use crate::kernels::{Aggregate, best_candidate};
 use crate::nets::ensemble::Pair;
 use crate::nets::flow::Constant;
-use crate::nets::{Flow, Mlp, Scratch};
+use crate::nets::{Ensemble, Flow, Mlp, Scratch};
 
 /// Records a policy's forward pass.
 #[derive(Debug)]
@@ -23,6 +24,7 @@ pub struct ActRecorder {
     observations: Vec<Region>,
     noise: Vec<Region>,
     constants: Vec<Constant>,
+    probes: Vec<(&'static str, Region)>,
 }
 
 impl ActRecorder {
@@ -37,14 +39,41 @@ impl ActRecorder {
         action
     }
 
+    /// Records the mean action of a Gaussian policy, brought into [-1, 1] by `head`. Needs no noise.
+    pub fn mean_action(&mut self, actor: &Mlp, head: Epilogue) -> Region {
+        let input = actor.input(&mut self.plan, self.rows);
+        self.observations.push(actor.segment(input, 0));
+        let action = self.plan.activations(self.rows, self.dims.action);
+        actor.forward(&mut self.plan, "actor", input, (action, head), &mut Scratch::default());
+        action
+    }
+
     /// Records the action of a flow after `steps` Euler steps, clipped.
     pub fn flow_action(&mut self, flow: &Flow, steps: u32) -> Region {
-        let path = flow.path(&mut self.plan, self.rows, steps, &mut self.constants);
+        let action = self.plan.activations(self.rows, self.dims.action);
+        self.integrate(flow, steps, action);
+        action
+    }
+
+    /// Records the best of `count` actions of a flow by the smaller of the critics' values. A state's candidates are
+    /// neighbouring rows of one large batch.
+    pub fn best_flow_action(&mut self, flow: &Flow, steps: u32, critic: &Ensemble, count: u32) -> Region {
+        let pair = critic.input(&mut self.plan, self.rows * count);
+        self.observations.push(pair.observation);
+        self.integrate(flow, steps, pair.action);
+        let q = critic.forward(&mut self.plan, "critic", pair, false).q;
+        let action = self.plan.activations(self.rows, self.dims.action);
+        best_candidate::record(&mut self.plan, "best of n", q, Aggregate::Min, pair.action, action);
+        self.probes.extend([("candidates", pair.action), ("q", q)]);
+        action
+    }
+
+    /// Records a flow's integration into `action`, one row a noise.
+    fn integrate(&mut self, flow: &Flow, steps: u32, action: Region) {
+        let path = flow.path(&mut self.plan, action.rows, steps, &mut self.constants);
         self.observations.extend(path.steps.iter().map(|step| step.observation));
         self.noise.push(path.steps[0].x);
-        let action = self.plan.activations(self.rows, self.dims.action);
         flow.integrate(&mut self.plan, "flow", &path, action);
-        action
     }
 }
 
@@ -56,11 +85,12 @@ pub struct Policy {
     observations: Vec<Region>,
     noise: Vec<Region>,
     action: Region,
+    probes: Vec<(&'static str, Region)>,
     dims: Dims,
 }
 
 impl Policy {
-    /// The policy `name` ("actor", "flow") of an agent with the given `weights` (a lane's whole weights arena), for
+    /// The policy `name` (one of [`AgentConfig::policies`]) of an agent with the given `weights` (a lane's whole weights arena), for
     /// `rows` states at once.
     ///
     /// # Errors
@@ -70,8 +100,7 @@ impl Policy {
     }
 
     fn of<A: Algorithm>(agent: &A, dims: Dims, name: &str, weights: &[f64], rows: u32, threads: usize) -> Result<Self> {
-        let mut parameters = Parameters::new();
-        let nets = agent.nets(dims, &mut parameters);
+        let (parameters, nets) = Parameters::of(agent, dims);
         // Acting needs no gradients and no moments.
         let mut r = ActRecorder {
             plan: PlanBuilder::new(parameters.memory.without_training()),
@@ -80,13 +109,14 @@ impl Policy {
             observations: Vec::new(),
             noise: Vec::new(),
             constants: Vec::new(),
+            probes: Vec::new(),
         };
         let action = agent.act(&nets, name, &mut r);
         let (mut machine, plan) = on_cpu(r.plan, &parameters, weights, threads)?;
         for (region, values) in &r.constants {
             machine.write(*region, 0, values)?;
         }
-        Ok(Self { machine, plan, observations: r.observations, noise: r.noise, action, dims })
+        Ok(Self { machine, plan, observations: r.observations, noise: r.noise, action, probes: r.probes, dims })
     }
 
     /// States acted on at once.
@@ -99,21 +129,44 @@ impl Policy {
         self.dims
     }
 
+    /// Standard normals that a state's action needs: none where the policy is deterministic, an action's dimensions for a
+    /// sample, as many times that as it chooses from candidates.
+    pub fn noise_cols(&self) -> usize {
+        self.noise.first().map_or(0, |noise| noise.len() / self.rows())
+    }
+
     /// Actions ([rows, action_dim], in [-1, 1]) for `observations` ([rows, obs_dim]) and standard normal `noise` ([rows,
-    /// action_dim]).
+    /// [`Policy::noise_cols`]]).
     ///
     /// # Errors
     /// [`crate::Error::Plan`] if a slice has the wrong length.
     pub fn act(&mut self, observations: &[f32], noise: &[f64]) -> Result<Vec<f32>> {
         let observations: Vec<f64> = observations.iter().copied().map(f64::from).collect();
+        let repeated = self.repeated(&observations);
         for &region in &self.observations {
-            self.machine.write(region, 0, &observations)?;
+            self.machine.write(region, 0, if region.rows == self.action.rows { &observations } else { &repeated })?;
         }
         for &region in &self.noise {
             self.machine.write(region, 0, noise)?;
         }
         self.machine.submit(self.plan, 1)?;
         Ok(self.machine.read(self.action, 0)?.into_iter().map(|x| x as f32).collect())
+    }
+
+    /// Each observation once for every candidate action.
+    fn repeated(&self, observations: &[f64]) -> Vec<f64> {
+        let (obs_dim, count) = (self.dims.obs as usize, self.noise_cols() / self.dims.action as usize);
+        observations.chunks(obs_dim).flat_map(|row| row.repeat(count)).collect()
+    }
+
+    /// An intermediate value of the last actions by its name: of a policy that chooses, "candidates" ([rows, count,
+    /// action_dim]) and their values "q" ([critics, rows, count]). `None` for another name.
+    ///
+    /// # Errors
+    /// None on the CPU.
+    pub fn probe(&mut self, name: &str) -> Result<Option<Vec<f64>>> {
+        let region = self.probes.iter().find(|(known, _)| *known == name).map(|(_, region)| *region);
+        region.map(|region| self.machine.read(region, 0)).transpose()
     }
 }
 
@@ -127,22 +180,23 @@ pub struct Values {
 }
 
 impl Values {
-    /// The critics of an agent with the given `weights` (a lane's whole weights arena), for `rows` pairs at once.
+    /// The critics of an agent with the given `weights` (a lane's whole weights arena), for `rows` pairs at once; `None` for
+    /// an agent without critics.
     ///
     /// # Errors
     /// [`crate::Error::Plan`] if the agent's recording is broken.
-    pub fn new(config: &AgentConfig, dims: Dims, weights: &[f64], rows: u32, threads: usize) -> Result<Self> {
+    pub fn new(config: &AgentConfig, dims: Dims, weights: &[f64], rows: u32, threads: usize) -> Result<Option<Self>> {
         with_algorithm!(config, agent => Self::of(agent, dims, weights, rows, threads))
     }
 
-    fn of<A: Algorithm>(agent: &A, dims: Dims, weights: &[f64], rows: u32, threads: usize) -> Result<Self> {
-        let mut parameters = Parameters::new();
-        let nets = agent.nets(dims, &mut parameters);
+    fn of<A: Algorithm>(agent: &A, dims: Dims, weights: &[f64], rows: u32, threads: usize) -> Result<Option<Self>> {
+        let (parameters, nets) = Parameters::of(agent, dims);
+        let Some(critic) = A::critic(&nets) else { return Ok(None) };
         let mut plan = PlanBuilder::new(parameters.memory.without_training());
-        let input = A::critic(&nets).input(&mut plan, rows);
-        let q = A::critic(&nets).forward(&mut plan, "critic", input, false).q;
+        let input = critic.input(&mut plan, rows);
+        let q = critic.forward(&mut plan, "critic", input, false).q;
         let (machine, plan) = on_cpu(plan, &parameters, weights, threads)?;
-        Ok(Self { machine, plan, input, q })
+        Ok(Some(Self { machine, plan, input, q }))
     }
 
     /// Mean over the critics of Q(s, a), one value a row, for `observations` ([rows, obs_dim]) and `actions` ([rows,
@@ -173,13 +227,13 @@ fn on_cpu(mut plan: PlanBuilder, parameters: &Parameters, weights: &[f64], threa
     Ok((machine, id))
 }
 
-/// Standard normal noise for step `step` of episode `episode`: a pure function of the three numbers.
-pub fn act_noise(seed: u64, episode: u32, step: u32, action_dim: usize) -> Vec<f64> {
-    let quads = action_dim.div_ceil(4) as u32;
+/// `cols` standard normals for step `step` of episode `episode`: a pure function of these and the seed.
+pub fn act_noise(seed: u64, episode: u32, step: u32, cols: usize) -> Vec<f64> {
+    let quads = cols.div_ceil(4) as u32;
     let draw = |quad: u32| {
         let bits = philox(counter(step, stream::ACT, episode * quads + quad), key(seed));
         let ((a, b), (c, d)) = (normal_pair::<f64>(bits[0], bits[1]), normal_pair::<f64>(bits[2], bits[3]));
         [a, b, c, d]
     };
-    (0..quads).flat_map(draw).take(action_dim).collect()
+    (0..quads).flat_map(draw).take(cols).collect()
 }

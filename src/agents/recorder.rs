@@ -6,7 +6,7 @@ use crate::kernels::gather::Segment;
 use crate::kernels::metric::{Ring, Statistic};
 use crate::kernels::noise::Distribution;
 use crate::kernels::random::stream;
-use crate::kernels::{adam, clock, ema, gather, metric, noise, sample_batch};
+use crate::kernels::{Turn, adam, clock, ema, gather, metric, noise, sample_batch};
 use crate::nets::flow::Constant;
 
 /// Scalar names of Adam and the layer norms, with the official values: `optax.adam` and flax `LayerNorm`.
@@ -82,6 +82,7 @@ pub struct Recorder<'a> {
     pass: Pass,
     registers: Registers,
     indices: Region,
+    transitions: u32,
     chunks: Vec<(u32, u32)>,
 }
 
@@ -100,9 +101,10 @@ impl<'a> Recorder<'a> {
             clock::record(plan, registers.clock, registers.corrections, beta1, beta2);
         }
         let stream = stream::BATCH + Self::stream_offset(pass);
-        plan.sampling(|plan| sample_batch::record(plan, registers.clock, indices, records.len() as u32, stream));
+        let transitions = records.len() as u32;
+        plan.sampling(|plan| sample_batch::record(plan, registers.clock, indices, transitions, stream));
         let outcome = Outcome { indices: Some(indices), ..Outcome::default() };
-        Self { plan, outcome, layout, batch, pass, registers, indices, chunks: records.chunks(chunk_bytes) }
+        Self { plan, outcome, layout, batch, pass, registers, indices, transitions, chunks: records.chunks(chunk_bytes) }
     }
 
     const fn stream_offset(pass: Pass) -> u32 {
@@ -127,8 +129,9 @@ impl<'a> Recorder<'a> {
         self.layout.action_dim
     }
 
-    fn gather(&mut self, label: &str, column: u32, out: Region) {
-        let segment = Segment { column, cols: out.cols, record: self.layout.record() };
+    fn gather(&mut self, label: &str, (column, shift): (u32, u32), out: Region) {
+        let (record, last) = (self.layout.record(), self.transitions - 1);
+        let segment = Segment { column, cols: out.cols, record, shift, last };
         for (number, &chunk) in self.chunks.iter().enumerate() {
             let indices = self.indices;
             self.plan.on_chunk(number as u32, |plan| gather::record(plan, label, indices, segment, chunk, out));
@@ -137,23 +140,30 @@ impl<'a> Recorder<'a> {
 
     /// Puts the batch's observations s into `out`.
     pub fn observation(&mut self, out: Region) {
-        self.gather("batch/s", self.layout.observation(), out);
+        self.gather("batch/s", (self.layout.observation(), 0), out);
     }
 
     /// Puts the batch's next observations s' into `out`.
     pub fn next_observation(&mut self, out: Region) {
-        self.gather("batch/s'", self.layout.next_observation(), out);
+        self.gather("batch/s'", (self.layout.next_observation(), 0), out);
     }
 
     /// Puts the batch's actions a into `out`.
     pub fn action(&mut self, out: Region) {
-        self.gather("batch/a", self.layout.action(), out);
+        self.gather("batch/a", (self.layout.action(), 0), out);
+    }
+
+    /// Puts the data's next actions a' into `out`: those of the transition that follows in the dataset. At the end of a
+    /// trajectory that is the next one's first action, a quirk of fql `utils/datasets.py` that its numbers depend on; the
+    /// last transition's is its own.
+    pub fn next_action(&mut self, out: Region) {
+        self.gather("batch/a'", (self.layout.action(), 1), out);
     }
 
     /// [reward, mask] of the batch, [batch, 2].
     pub fn reward_mask(&mut self) -> Region {
         let out = self.plan.activations(self.batch, 2);
-        self.gather("batch/r, mask", self.layout.reward_mask(), out);
+        self.gather("batch/r, mask", (self.layout.reward_mask(), 0), out);
         out
     }
 
@@ -187,11 +197,17 @@ impl<'a> Recorder<'a> {
         self.outcome.metrics.push(name);
     }
 
-    /// Moves target weights towards their source as it is before this update's step.
-    pub fn follow(&mut self, label: &str, source: Region, target: Region) {
+    /// Takes part in updates whose number, counted from 1, is a multiple of `period`; in every validation.
+    pub fn every(&self, period: u32) -> Option<Turn> {
+        self.training().then_some(Turn { clock: self.registers.clock, period })
+    }
+
+    /// Moves target weights towards their source as it is before this update's step; in the updates of `turn` only, where
+    /// given.
+    pub fn follow(&mut self, label: &str, source: Region, target: Region, turn: Option<Turn>) {
         if self.training() {
             let tau = self.plan.scalar("tau");
-            ema::record(self.plan, label, source, target, tau);
+            ema::record(self.plan, label, source, target, tau, turn);
         }
     }
 

@@ -3,7 +3,7 @@
 use super::prelude::*;
 
 problem! {
-    /// loss = mean over members and rows of (q - y)^2.
+    /// loss = mean over rows of the mean, or the sum, over members of (q - y)^2.
     pub struct CriticLossProblem {
         /// Activations: q, one value a row, member after member.
         pub q: u32,
@@ -11,6 +11,8 @@ problem! {
         pub q_stride: u32,
         /// Critics in the ensemble.
         pub members: u32,
+        /// What the sum over the critics is divided by: their number for a mean, 1 for the sum.
+        pub divisor: u32,
         /// Activations: y, in the first column.
         pub y: u32,
         /// Elements between rows of y.
@@ -26,8 +28,17 @@ problem! {
     }
 }
 
-/// L = mean_(j,b) (Q_j(s,a) - y)^2: the mean over the critics halves each one's gradient. fql `agents/fql.py`,
-/// `critic_loss`. Gradient reaches: critics. Stopped at: y.
+/// How the critics' errors become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reduction {
+    /// Their mean.
+    Mean,
+    /// Their sum.
+    Sum,
+}
+
+/// L = mean_(j,b) (Q_j(s,a) - y)^2: the mean over the critics halves each one's gradient; fql `agents/fql.py`,
+/// `critic_loss`. Or L = mean_b sum_j; fql `agents/iql.py`. Gradient reaches: critics. Stopped at: y.
 #[derive(Debug)]
 pub struct CriticLoss;
 
@@ -42,8 +53,8 @@ impl Operation for CriticLoss {
 
     #[inline(always)]
     fn twin<R: Real>(p: &CriticLossProblem, cx: &Context<'_, R>, _: u32) {
-        let members = R::of(f64::from(p.members));
-        let slope = R::of(2.0) / R::of(f64::from(p.members * p.rows));
+        let divisor = R::of(f64::from(p.divisor));
+        let slope = R::of(2.0) / R::of(f64::from(p.divisor * p.rows));
         for row in 0..p.rows {
             let y = cx.row(ACTIVATIONS, p.y + row * p.y_stride, 1)[0];
             let mut squares = R::ZERO;
@@ -53,7 +64,7 @@ impl Operation for CriticLoss {
                 squares += error * error;
                 cx.row_mut(ACTIVATIONS, p.d_q + at, 4).copy_from_slice(&alone(slope * error));
             }
-            cx.row_mut(ACTIVATIONS, p.terms + row * p.terms_stride, 4).copy_from_slice(&alone(squares / members));
+            cx.row_mut(ACTIVATIONS, p.terms + row * p.terms_stride, 4).copy_from_slice(&alone(squares / divisor));
         }
     }
 }
@@ -62,13 +73,21 @@ impl Operation for CriticLoss {
 pub static KERNEL: Kernel = Kernel::of::<CriticLoss>();
 
 /// `q` and `d_q` are [members * batch, 1], member after member; y is the first column of `target`; `terms` [batch, 1].
-pub fn record(plan: &mut PlanBuilder, label: &str, q: Region, target: Region, d_q: Region, terms: Region) {
+pub fn record(
+    plan: &mut PlanBuilder,
+    label: &str,
+    (q, target): (Region, Region),
+    reduction: Reduction,
+    (d_q, terms): (Region, Region),
+) {
     let fits = q.rows == d_q.rows && q.stride == d_q.stride && q.rows.is_multiple_of(terms.rows) && target.rows == terms.rows;
     plan.check(label, fits, || format!("{q:?} against {target:?} -> {d_q:?}, {terms:?}"));
+    let members = q.rows / terms.rows;
     let problem = CriticLossProblem {
         q: q.offset,
         q_stride: q.stride,
-        members: q.rows / terms.rows,
+        members,
+        divisor: if reduction == Reduction::Mean { members } else { 1 },
         y: target.offset,
         y_stride: target.stride,
         d_q: d_q.offset,

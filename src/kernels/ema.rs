@@ -13,6 +13,10 @@ problem! {
         pub count: u32,
         /// Scalar slot of tau, per update.
         pub tau: u32,
+        /// Words: [step, ...]; `NONE` to take part in every update.
+        pub clock: u32,
+        /// Takes part in updates whose number is a multiple of this.
+        pub period: u32,
     }
 }
 
@@ -27,7 +31,7 @@ const BLOCK: u32 = 16_384;
 impl Operation for Ema {
     type Problem = EmaProblem;
     const NAME: &'static str = "ema";
-    const SHADERS: &'static [Shader] = &[shader!("ema", groups: |p: EmaProblem| per_64(p.count / 4))];
+    const SHADERS: &'static [Shader] = &[shader!("ema", "turn", groups: |p: EmaProblem| per_64(p.count / 4))];
 
     fn blocks(p: &EmaProblem) -> u32 {
         p.count.div_ceil(BLOCK)
@@ -35,6 +39,9 @@ impl Operation for Ema {
 
     #[inline(always)]
     fn twin<R: Real>(p: &EmaProblem, cx: &Context<'_, R>, block: u32) {
+        if !takes_part(cx, p.clock, p.period) {
+            return;
+        }
         let start = block * BLOCK;
         let count = BLOCK.min(p.count - start);
         let tau = cx.scalar(p.tau);
@@ -48,10 +55,21 @@ impl Operation for Ema {
 /// The kernel.
 pub static KERNEL: Kernel = Kernel::of::<Ema>();
 
-/// Moves `target` towards `source`: contiguous ranges of weights of one length, each given as one row.
-pub fn record(plan: &mut PlanBuilder, label: &str, source: Region, target: Region, tau: u32) {
+/// Moves `target` towards `source`: contiguous ranges of weights of one length, each given as one row. `turn` names the
+/// updates that do; without it all do.
+pub fn record(plan: &mut PlanBuilder, label: &str, source: Region, target: Region, tau: u32, turn: Option<Turn>) {
     let fits = source.rows == 1 && target.rows == 1 && source.cols == target.cols && source.cols.is_multiple_of(4);
     plan.check(label, fits, || format!("{source:?} -> {target:?}"));
-    let problem = EmaProblem { source: source.offset, average: target.offset, count: source.cols, tau, ..Default::default() };
-    plan.push(label, &KERNEL, &problem, &[source, target], &[target]);
+    let (clock, period) = turn_fields(turn);
+    let problem = EmaProblem {
+        source: source.offset,
+        average: target.offset,
+        count: source.cols,
+        tau,
+        clock,
+        period,
+        ..Default::default()
+    };
+    let reads: Vec<Region> = [source, target].into_iter().chain(turn.map(|turn| turn.clock)).collect();
+    plan.push(label, &KERNEL, &problem, &reads, &[target]);
 }

@@ -23,10 +23,14 @@ problem! {
         pub chunk_start: u32,
         /// Transitions of this chunk.
         pub chunk_len: u32,
+        /// Added to each index.
+        pub shift: u32,
+        /// The last transition of the dataset, which no index passes.
+        pub last: u32,
     }
 }
 
-/// out\[row\] <- record\[indices\[row\]\]\[column ..\], for the rows whose index lies in the chunk.
+/// out\[row\] <- record\[min(indices\[row\] + shift, last)\]\[column ..\], for the rows whose index lies in the chunk.
 #[derive(Debug)]
 pub struct Gather;
 
@@ -43,7 +47,7 @@ impl Operation for Gather {
     fn twin<R: Real>(p: &GatherProblem, cx: &Context<'_, R>, block: u32) {
         let (first, end) = block_rows(p.rows, block);
         for row in first..end {
-            let index = cx.words(p.indices + row, 1)[0].wrapping_sub(p.chunk_start);
+            let index = (cx.words(p.indices + row, 1)[0] + p.shift).min(p.last).wrapping_sub(p.chunk_start);
             if index < p.chunk_len {
                 let from = index as usize * p.record as usize + p.column as usize;
                 let out = cx.row_mut(ACTIVATIONS, p.out + row * p.out_stride, p.cols);
@@ -67,6 +71,10 @@ pub struct Segment {
     pub cols: u32,
     /// Elements between records.
     pub record: u32,
+    /// How many transitions after the sampled one; 0 for itself.
+    pub shift: u32,
+    /// The last transition of the dataset, from 0: it stands for those that would come after it.
+    pub last: u32,
 }
 
 /// Copies `segment` of the sampled transitions to `out` ([batch, segment.cols]). `chunk` is (start, len) in transitions.
@@ -84,6 +92,8 @@ pub fn record(plan: &mut PlanBuilder, label: &str, indices: Region, segment: Seg
         column: segment.column,
         chunk_start: chunk.0,
         chunk_len: chunk.1,
+        shift: segment.shift,
+        last: segment.last,
         ..Default::default()
     };
     plan.push(label, &KERNEL, &problem, &[indices], &[out]);

@@ -1,4 +1,4 @@
-//! `matmul_nn`: the forward product of a layer, with what follows it fused: bias, GELU, clip, or an Euler step.
+//! `matmul_nn`: the forward product of a layer, with what follows it fused: bias, GELU, clip, tangent, or an Euler step.
 
 use super::prelude::*;
 use crate::engine::gelu;
@@ -35,7 +35,7 @@ problem! {
         pub depth: u32,
         /// Columns of b, padding not counted.
         pub cols: u32,
-        /// 0: none. 1: GELU. 2: clip to [-1, 1]. 3: Euler step. 4: Euler step, then clip.
+        /// 0: none. 1: GELU. 2: clip to [-1, 1]. 3: Euler step. 4: Euler step, then clip. 5: hyperbolic tangent.
         pub epilogue: u32,
         /// Number of Euler steps that make up the unit of time.
         pub steps: u32,
@@ -66,6 +66,8 @@ pub enum Epilogue {
         /// Whether the integration ends here.
         last: bool,
     },
+    /// out = tanh(z): a squashed action.
+    Tanh,
 }
 
 impl Epilogue {
@@ -73,7 +75,7 @@ impl Epilogue {
         match self {
             Self::Gelu { derivative } => derivative,
             Self::Clip { raw } => raw,
-            Self::None | Self::Euler { .. } => None,
+            Self::None | Self::Euler { .. } | Self::Tanh => None,
         }
     }
 
@@ -83,6 +85,7 @@ impl Epilogue {
             Self::Gelu { .. } => 1,
             Self::Clip { .. } => 2,
             Self::Euler { last, .. } => 3 + u32::from(last),
+            Self::Tanh => 5,
         }
     }
 }
@@ -171,6 +174,11 @@ fn finish_row<R: Real>(p: &MatmulNnProblem, cx: &Context<'_, R>, row: u32) {
             for ((z, bias), x) in out.iter_mut().zip(bias).zip(x) {
                 let moved = *x + (*z + *bias) * step;
                 *z = if p.epilogue == 4 { moved.clip() } else { moved };
+            }
+        }
+        (5, _) => {
+            for (z, bias) in out.iter_mut().zip(bias) {
+                *z = (*z + *bias).tanh();
             }
         }
         _ => {

@@ -4,11 +4,15 @@
 //! and the benches iterate that list.
 
 pub mod adam;
+pub mod awr_loss;
+pub mod bc_penalty;
+pub mod best_candidate;
 pub mod clock;
 pub mod column_sum;
 pub mod critic_loss;
 pub mod distill;
 pub mod ema;
+pub mod expectile_loss;
 pub mod flow_loss;
 pub mod gather;
 pub mod interpolate;
@@ -20,13 +24,14 @@ pub mod matmul_nt;
 pub mod matmul_tn;
 pub mod metric;
 pub mod noise;
+pub mod perturb;
 pub mod q_loss;
 pub mod random;
 pub mod sample_batch;
 pub mod td_target;
 pub mod time_embedding;
 
-use crate::engine::Kernel;
+use crate::engine::{Kernel, Region};
 
 /// Every kernel.
 pub static ALL: &[&Kernel] = &[
@@ -43,11 +48,16 @@ pub static ALL: &[&Kernel] = &[
     &layer_norm::KERNEL,
     &layer_norm_backward::KERNEL,
     &layer_norm_gradient::KERNEL,
+    &perturb::KERNEL,
     &td_target::KERNEL,
     &critic_loss::KERNEL,
+    &expectile_loss::KERNEL,
     &q_loss::KERNEL,
     &distill::KERNEL,
+    &bc_penalty::KERNEL,
+    &awr_loss::KERNEL,
     &flow_loss::KERNEL,
+    &best_candidate::KERNEL,
     &adam::KERNEL,
     &ema::KERNEL,
     &metric::KERNEL,
@@ -66,9 +76,18 @@ pub enum Aggregate {
     Max = 3,
 }
 
+/// The updates that an operation takes part in: those whose number, counted from 1, is a multiple of `period`.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn {
+    /// The words whose first is the update's number.
+    pub clock: Region,
+    /// At least 1.
+    pub period: u32,
+}
+
 /// What every kernel file uses.
 mod prelude {
-    pub(super) use super::Aggregate;
+    pub(super) use super::{Aggregate, Turn};
     pub(super) use crate::engine::kernel::typed;
     pub(super) use crate::engine::{Arena, Context, Kernel, NONE, Operation, PlanBuilder, Real, Region, Shader, padded, problem};
     pub(super) use crate::shader;
@@ -100,6 +119,17 @@ mod prelude {
     /// Stride of an operand that may be missing.
     pub(super) fn stride(region: Option<Region>) -> u32 {
         region.map_or(0, |r| r.stride)
+    }
+
+    /// The two fields of a problem that say when it takes part: the clock (`NONE` for always) and the period.
+    pub(super) fn turn_fields(turn: Option<Turn>) -> (u32, u32) {
+        turn.map_or((NONE, 1), |turn| (turn.clock.offset, turn.period))
+    }
+
+    /// Whether a problem with these two fields takes part in the present update.
+    #[inline(always)]
+    pub(super) fn takes_part<R: Real>(cx: &Context<'_, R>, clock: u32, period: u32) -> bool {
+        clock == NONE || cx.words(clock, 1)[0].is_multiple_of(period)
     }
 
     /// A row of one column, with its padding.

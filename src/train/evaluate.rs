@@ -68,8 +68,8 @@ impl Evaluation {
     }
 }
 
-/// Runs `episodes` episodes of every policy of lane `lane`, stochastic as trained (fresh noise each step), actions
-/// clipped. Results depend on the weights, the lane's seed and the episode's number only. The first `keep_paths`
+/// Runs `episodes` episodes of every policy of lane `lane`, flows stochastic as trained (fresh noise each step), Gaussian
+/// policies by their mean, actions clipped. Results depend on the weights, the lane's seed and the episode's number only. The first `keep_paths`
 /// episodes keep their trajectories.
 ///
 /// # Errors
@@ -94,7 +94,7 @@ pub fn evaluate(agent: &mut Agent, lane: usize, task: &Task, episodes: usize, ke
 
 /// A policy's actions, with the noise of each row's (episode, step).
 fn act(policy: &mut Policy, seed: u64, observations: &[f32], rows: impl Iterator<Item = (u32, u32)>) -> Result<Vec<f32>> {
-    let action_dim = policy.dims().action as usize;
-    let noise: Vec<f64> = rows.flat_map(|(episode, step)| act_noise(seed, episode, step, action_dim)).collect();
+    let cols = policy.noise_cols();
+    let noise: Vec<f64> = rows.flat_map(|(episode, step)| act_noise(seed, episode, step, cols)).collect();
     policy.act(observations, &noise)
 }

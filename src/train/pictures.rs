@@ -17,6 +17,8 @@ const VALUES_PER_CELL: usize = 8;
 const ARROWS_PER_CELL: usize = 3;
 /// Draws that an arrow averages.
 const DRAWS: u32 = 16;
+/// Places asked for at once of a policy that chooses from candidates.
+const PART: usize = 128;
 /// Metrics of one panel: title, whether its axis is logarithmic, and (legend, name) of its lines.
 type PanelOf = (&'static str, bool, &'static [(&'static str, &'static str)]);
 
@@ -103,7 +105,7 @@ fn vector_field(agent: &mut Agent, task: &Task, evaluations: &[Evaluation]) -> R
     for evaluation in evaluations {
         panels.push(FieldPanel {
             title: evaluation.policy.to_owned(),
-            scalar: Some(values.clone()),
+            scalar: values.clone(),
             arrows: arrows(agent, maze, evaluation.policy, &weights)?,
             samples: Vec::new(),
             rollouts: rollouts(evaluation, agent.dims().obs as usize),
@@ -111,7 +113,7 @@ fn vector_field(agent: &mut Agent, task: &Task, evaluations: &[Evaluation]) -> R
     }
     Ok(Field {
         maze: plot::Maze { rows: maze.rows(), cols: maze.cols(), walls: maze.walls().to_vec(), cell: CELL, origin: [x, y] },
-        scalar_label: "Q(s, actor's action)".to_owned(),
+        scalar_label: format!("Q(s, {}'s action)", agent.config().policies()[0]),
         start: Some(env.start()),
         goal: Some(Goal { at: env.goal(), tolerance: env.goal_tolerance() }),
         arrow_length: None,
@@ -138,17 +140,24 @@ fn grid(maze: &Maze, per_cell: usize) -> (usize, usize, [f64; 2], f64, Vec<[f64;
     (rows, cols, origin, step, places.collect())
 }
 
-/// Mean action of `policy` at each place, over the same few draws of noise.
+/// Mean action of `policy` at each place, over the same few draws of noise; over one where the policy is deterministic or
+/// makes many draws by itself. The latter's places are asked for in parts, since each is many rows.
 fn mean_actions(agent: &Agent, policy: &str, weights: &[f64], places: &[[f64; 2]]) -> Result<Vec<[f32; 2]>> {
-    let rows = places.len() as u32;
-    let mut policy = Policy::new(agent.config(), agent.dims(), policy, weights, rows, 1)?;
+    let of = |rows: usize| Policy::new(agent.config(), agent.dims(), policy, weights, rows as u32, 1);
+    let cols = of(1)?.noise_cols();
+    if cols > 2 && places.len() > PART {
+        let parts = places.chunks(PART).map(|part| mean_actions(agent, policy, weights, part));
+        return Ok(parts.collect::<Result<Vec<_>>>()?.concat());
+    }
+    let mut policy = of(places.len())?;
     let observations = observations(places);
     let mut sums = vec![[0.0; 2]; places.len()];
-    for draw in 0..DRAWS {
-        let noise = act_noise(0, draw, 0, 2).repeat(places.len());
+    let draws = if cols == 2 { DRAWS } else { 1 };
+    for draw in 0..draws {
+        let noise = act_noise(0, draw, 0, cols).repeat(places.len());
         for (sum, action) in sums.iter_mut().zip(policy.act(&observations, &noise)?.chunks_exact(2)) {
-            sum[0] += action[0] / DRAWS as f32;
-            sum[1] += action[1] / DRAWS as f32;
+            sum[0] += action[0] / draws as f32;
+            sum[1] += action[1] / draws as f32;
         }
     }
     Ok(sums)
@@ -158,19 +167,20 @@ fn observations(places: &[[f64; 2]]) -> Vec<f32> {
     places.iter().flat_map(|p| [p[0] as f32, p[1] as f32]).collect()
 }
 
-fn value_grid(agent: &Agent, env: &PointMaze, weights: &[f64]) -> Result<ScalarGrid> {
+fn value_grid(agent: &Agent, env: &PointMaze, weights: &[f64]) -> Result<Option<ScalarGrid>> {
     let maze = env.maze();
     let (rows, cols, origin, step, places) = grid(maze, VALUES_PER_CELL);
     let judged = agent.config().policies()[0];
+    let critic = Values::new(agent.config(), agent.dims(), weights, places.len() as u32, 1)?;
+    let Some(mut critic) = critic else { return Ok(None) };
     let actions = mean_actions(agent, judged, weights, &places)?;
-    let mut critic = Values::new(agent.config(), agent.dims(), weights, places.len() as u32, 1)?;
     let mut values = critic.q(&observations(&places), &actions.concat())?;
     for (value, place) in values.iter_mut().zip(&places) {
         if maze.is_wall(maze.cell(*place)) {
             *value = f64::NAN;
         }
     }
-    Ok(ScalarGrid { rows, cols, origin, step: [step, step], values })
+    Ok(Some(ScalarGrid { rows, cols, origin, step: [step, step], values }))
 }
 
 fn arrows(agent: &Agent, maze: &Maze, policy: &str, weights: &[f64]) -> Result<Vec<Arrow>> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
-use wgflow::agents::{Agent, AgentConfig, FqlConfig, GfpConfig};
+use wgflow::agents::{Agent, AgentConfig, BcConfig, FqlConfig, GfpConfig, IfqlConfig, IqlConfig, RebracConfig};
 use wgflow::data::Layout;
 use wgflow::data::npz::Npz;
 use wgflow::engine::{Arena, Engine, Memory, Records};
@@ -76,21 +76,45 @@ impl Fixture {
                 time_dim,
                 ..Default::default()
             }),
+            "iql" => AgentConfig::Iql(IqlConfig {
+                alpha: vec![self.number("alpha")],
+                expectile: vec![self.number("expectile")],
+                ..Default::default()
+            }),
+            "ifql" => AgentConfig::Ifql(IfqlConfig {
+                expectile: vec![self.number("expectile")],
+                num_samples: self.number("num_samples") as u32,
+                time_dim,
+                ..Default::default()
+            }),
+            "rebrac" => AgentConfig::Rebrac(RebracConfig {
+                alpha_actor: vec![self.number("alpha_actor")],
+                alpha_critic: vec![self.number("alpha_critic")],
+                q_agg: serde_json::from_value(self.config["q_agg"].clone()).unwrap(),
+                actor_freq: self.number("actor_freq") as u32,
+                actor_noise: vec![self.number("actor_noise")],
+                actor_noise_clip: vec![self.number("actor_noise_clip")],
+                ..Default::default()
+            }),
+            "bc" => AgentConfig::Bc(BcConfig { time_dim, ..Default::default() }),
             _ => return None,
         };
-        let common = match &mut config {
-            AgentConfig::Gfp(c) => &mut c.common,
-            AgentConfig::Fql(c) => &mut c.common,
-        };
+        let common = config.common_mut();
         common.batch = self.batch() as u32;
         common.hidden = self.config["hidden"].as_array().unwrap().iter().map(|h| h.as_u64().unwrap() as u32).collect();
         common.layer_norm = self.config["layer_norm"].as_bool().unwrap_or(true);
         common.actor_layer_norm = self.config["actor_layer_norm"].as_bool().unwrap_or(false);
-        common.flow_steps = self.number("flow_steps") as u32;
+        common.flow_steps = self.config["flow_steps"].as_u64().map_or(common.flow_steps, |steps| steps as u32);
         common.discount = vec![self.number("discount")];
         common.tau = vec![self.number("tau")];
         common.learning_rate = vec![self.number("lr")];
         Some(config)
+    }
+
+    /// Transitions of the dataset for each row of a batch: where the data's next actions count, a second one follows each,
+    /// whose action is the next action.
+    fn per_row(&self) -> usize {
+        1 + usize::from(self.arrays.contains_key("batch/next_actions"))
     }
 
     /// All batches as one dataset, batch after batch.
@@ -98,8 +122,8 @@ impl Fixture {
         let layout = self.layout();
         let (obs, act, record) = (layout.obs_dim as usize, layout.action_dim as usize, layout.record() as usize);
         let rows = self.steps() as usize * self.batch();
-        let mut values = vec![0.0f32; rows * record];
-        for (i, out) in values.chunks_exact_mut(record).enumerate() {
+        let mut values = vec![0.0f32; rows * self.per_row() * record];
+        for (i, out) in values.chunks_exact_mut(record * self.per_row()).enumerate() {
             let mut put = |column: u32, key: &str, width: usize| {
                 for (j, value) in self.get(key)[i * width..][..width].iter().enumerate() {
                     out[column as usize + j] = *value as f32;
@@ -110,6 +134,9 @@ impl Fixture {
             put(layout.next_observation(), "batch/next_observations", obs);
             put(layout.reward_mask(), "batch/rewards", 1);
             put(layout.reward_mask() + 1, "batch/masks", 1);
+            if self.per_row() == 2 {
+                put(layout.record() + layout.action(), "batch/next_actions", act);
+            }
         }
         Records { values: Arc::new(values), record: layout.record() }
     }
@@ -134,13 +161,28 @@ impl Fixture {
     pub fn upload(&self, agent: &mut Agent, k: u32) {
         let batch = self.batch();
         let outcome = agent.blueprint().outcome.clone();
-        let rows: Vec<u32> = (0..batch as u32).map(|row| k * batch as u32 + row).collect();
+        let rows: Vec<u32> = (0..batch as u32).map(|row| (k * batch as u32 + row) * self.per_row() as u32).collect();
         agent.machine().write_words(outcome.indices.unwrap(), 0, &rows).unwrap();
         for (name, region) in outcome.noise {
             let width = region.cols as usize;
             let values = &self.get(&format!("noise/{name}"))[k as usize * batch * width..][..batch * width];
             agent.machine().write(region, 0, values).unwrap();
         }
+    }
+
+    /// The flow of an FQL fixture alone: its gradient depends on no other net, so behaviour cloning makes the same updates.
+    pub fn flow_alone(&self) -> Self {
+        let mut config = self.config.clone();
+        config["agent"] = "bc".into();
+        let about = |key: &str| {
+            let ends = ["noise/x0", "noise/t", "/flow_pred", "/flow_error", "/flow_loss"];
+            key.starts_with("batch/") || key.contains("/bc_flow/") || ends.iter().any(|end| key.ends_with(end))
+        };
+        let mut arrays: BTreeMap<_, _> = self.arrays.clone().into_iter().filter(|(key, _)| about(key)).collect();
+        for (key, loss) in arrays.clone().into_iter().filter(|(key, _)| key.ends_with("/flow_loss")) {
+            arrays.insert(key.replace("/flow_loss", "/total_loss"), loss);
+        }
+        Self { name: format!("{}, flow alone", self.name), config, arrays }
     }
 
     /// The same fixture in the thin form of large networks.

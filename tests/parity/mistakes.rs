@@ -1,10 +1,18 @@
-//! The fixture README's list of known mistakes, each made on purpose: the comparison must notice.
+//! The fixture README's list of known mistakes, and those that the reference's text warns of, each made on purpose: the
+//! comparison must notice.
 
 use std::sync::Arc;
 
 use libtest_mimic::{Failed, Trial};
 use wgflow::agents::AgentConfig;
-use wgflow::engine::{Arena, Context, Engine, Kernel, Operation, Plan, Real, Shader};
+use wgflow::engine::{Arena, Context, Engine, Kernel, Operation, Plan, Problem, Real, Shader};
+use wgflow::kernels::adam::{Adam, AdamProblem};
+use wgflow::kernels::awr_loss::AwrLossProblem;
+use wgflow::kernels::bc_penalty::{BcPenalty, BcPenaltyProblem};
+use wgflow::kernels::critic_loss::CriticLossProblem;
+use wgflow::kernels::ema::{Ema, EmaProblem};
+use wgflow::kernels::expectile_loss::ExpectileLossProblem;
+use wgflow::kernels::gather::GatherProblem;
 use wgflow::kernels::layer_norm::{LayerNorm, LayerNormProblem};
 use wgflow::kernels::matmul_nn::{MatmulNn, MatmulNnProblem};
 use wgflow::kernels::q_loss::{QLoss, QLossProblem};
@@ -108,6 +116,70 @@ impl Operation for EpsilonInLambda {
     }
 }
 
+/// The targets follow in the updates in which they should not, and the other way round.
+struct EmaOffByOne;
+
+impl Operation for EmaOffByOne {
+    type Problem = EmaProblem;
+    const NAME: &'static str = "ema";
+    const SHADERS: &'static [Shader] = Ema::SHADERS;
+
+    fn blocks(problem: &EmaProblem) -> u32 {
+        Ema::blocks(problem)
+    }
+
+    fn twin<R: Real>(p: &EmaProblem, cx: &Context<'_, R>, block: u32) {
+        if (cx.words(p.clock, 1)[0] + 1).is_multiple_of(p.period) {
+            Ema::twin(&EmaProblem { period: 1, ..*p }, cx, block);
+        }
+    }
+}
+
+/// The same for the actor.
+struct PenaltyOffByOne;
+
+impl Operation for PenaltyOffByOne {
+    type Problem = BcPenaltyProblem;
+    const NAME: &'static str = "bc_penalty";
+    const SHADERS: &'static [Shader] = BcPenalty::SHADERS;
+
+    fn blocks(problem: &BcPenaltyProblem) -> u32 {
+        BcPenalty::blocks(problem)
+    }
+
+    fn twin<R: Real>(p: &BcPenaltyProblem, cx: &Context<'_, R>, block: u32) {
+        let period = if (cx.words(p.clock, 1)[0] + 1).is_multiple_of(p.period) { 1 } else { u32::MAX };
+        BcPenalty::twin(&BcPenaltyProblem { period, ..*p }, cx, block);
+    }
+}
+
+/// A weight without a gradient stands still instead of drifting on by its momentum.
+struct AdamWithoutDrift;
+
+impl Operation for AdamWithoutDrift {
+    type Problem = AdamProblem;
+    const NAME: &'static str = "adam";
+    const SHADERS: &'static [Shader] = Adam::SHADERS;
+
+    fn blocks(_: &AdamProblem) -> u32 {
+        1
+    }
+
+    fn twin<R: Real>(p: &AdamProblem, cx: &Context<'_, R>, _: u32) {
+        let before = cx.row(Arena::Weights, p.start, p.count).to_vec();
+        (0..Adam::blocks(p)).for_each(|block| Adam::twin(p, cx, block));
+        let gradient = cx.row(Arena::Training, p.start, p.count);
+        for ((weight, gradient), before) in cx.row_mut(Arena::Weights, p.start, p.count).iter_mut().zip(gradient).zip(before) {
+            if *gradient == R::ZERO {
+                *weight = before;
+            }
+        }
+    }
+}
+
+static EMA_OFF_BY_ONE: Kernel = Kernel::of::<EmaOffByOne>();
+static PENALTY_OFF_BY_ONE: Kernel = Kernel::of::<PenaltyOffByOne>();
+static ADAM_WITHOUT_DRIFT: Kernel = Kernel::of::<AdamWithoutDrift>();
 static TORCH_EPSILON: Kernel = Kernel::of::<TorchEpsilon>();
 static ERF_GELU: Kernel = Kernel::of::<ErfGelu>();
 static EPSILON_IN_LAMBDA: Kernel = Kernel::of::<EpsilonInLambda>();
@@ -122,6 +194,28 @@ fn with_kernel(mut plan: Plan, kernel: &'static Kernel) -> Plan {
     plan
 }
 
+/// The plan with every problem of kernel `name` changed.
+fn with_problem<P: Problem>(mut plan: Plan, name: &str, change: impl Fn(&mut P)) -> Plan {
+    let mut found = false;
+    for op in plan.ops.iter_mut().filter(|op| op.kernel.name == name) {
+        let mut problem: P = wgflow::engine::kernel::typed(&op.problem);
+        change(&mut problem);
+        op.problem = bytemuck::cast_slice(bytemuck::bytes_of(&problem)).to_vec();
+        found = true;
+    }
+    assert!(found, "no {name} to spoil");
+    plan
+}
+
+/// The advantage by the target critics, which the state's value is fitted to.
+fn advantage_of_the_targets(plan: Plan) -> Plan {
+    let at = |name: &str| plan.ops.iter().position(|op| op.kernel.name == name).unwrap();
+    let (expectile, awr) = (at("expectile_loss"), at("awr_loss"));
+    assert!(expectile < awr, "the targets' values are there in time");
+    let q = wgflow::engine::kernel::typed::<ExpectileLossProblem>(&plan.ops[expectile].problem).q;
+    with_problem(plan, "awr_loss", |p: &mut AwrLossProblem| p.q = q)
+}
+
 /// Adam before the target's average: the target would follow the critic as it is after the step.
 fn target_after_step(mut plan: Plan) -> Plan {
     let at = |plan: &Plan, name: &str| plan.dispatches.iter().position(|d| d.kernel.name == name).unwrap();
@@ -134,50 +228,121 @@ fn target_after_step(mut plan: Plan) -> Plan {
 
 type Alter = fn(Plan) -> Plan;
 
+/// A mistake in a plan: its name, the fixtures that must show it, how to make it, and whether it shows at f32.
+type InPlan = (&'static str, &'static [&'static str], Alter, bool);
+
+const IN_PLANS: &[InPlan] = &[
+    ("target follows the critic after the step", &["gfp_manipulation", "fql_min_norm", "iql", "rebrac"], target_after_step, true),
+    (
+        "layer norm epsilon 1e-5",
+        &["gfp_manipulation", "fql_min_norm", "iql", "rebrac"],
+        |plan| with_kernel(plan, &TORCH_EPSILON),
+        true,
+    ),
+    ("erf GELU", &["gfp_manipulation", "fql_min_norm", "iql", "rebrac"], |plan| with_kernel(plan, &ERF_GELU), true),
+    (
+        "epsilon 1e-6 in lambda",
+        &["gfp_manipulation", "fql_min_norm", "rebrac"],
+        |plan| with_kernel(plan, &EPSILON_IN_LAMBDA),
+        false,
+    ),
+    (
+        "critic loss averaged instead of summed",
+        &["iql", "ifql"],
+        |plan| with_problem(plan, "critic_loss", |p: &mut CriticLossProblem| p.divisor = p.members),
+        true,
+    ),
+    (
+        "critic loss summed instead of averaged",
+        &["rebrac"],
+        |plan| with_problem(plan, "critic_loss", |p: &mut CriticLossProblem| p.divisor = 1),
+        true,
+    ),
+    ("advantage of the target critics", &["iql"], advantage_of_the_targets, true),
+    ("no cap on the weights", &["iql"], |plan| with_problem(plan, "awr_loss", |p: &mut AwrLossProblem| p.cap = u32::MAX), true),
+    ("targets follow in the other updates", &["rebrac", "rebrac_qmean"], |plan| with_kernel(plan, &EMA_OFF_BY_ONE), true),
+    ("targets follow in every update", &["rebrac"], |plan| with_problem(plan, "ema", |p: &mut EmaProblem| p.period = 1), true),
+    ("the actor learns in the other updates", &["rebrac", "rebrac_qmean"], |plan| with_kernel(plan, &PENALTY_OFF_BY_ONE), true),
+    ("no drift in skipped updates", &["rebrac", "rebrac_qmean"], |plan| with_kernel(plan, &ADAM_WITHOUT_DRIFT), true),
+    (
+        "the data's own action for its next",
+        &["rebrac", "rebrac_qmean"],
+        |plan| with_problem(plan, "gather", |p: &mut GatherProblem| p.shift = 0),
+        true,
+    ),
+];
+
+/// A mistake in the settings: its name, the fixture that must show it, and how to make it.
+type InSettings = (&'static str, &'static str, fn(&mut AgentConfig));
+
+const IN_SETTINGS: &[InSettings] = &[
+    ("flow action on the wrong state", "gfp_manipulation", |config| {
+        if let AgentConfig::Gfp(c) = config {
+            c.target_use_next = !c.target_use_next;
+        }
+    }),
+    ("the actor's penalty as a mean over dimensions", "rebrac", |config| {
+        if let AgentConfig::Rebrac(c) = config {
+            c.alpha_actor[0] /= 3.0;
+        }
+    }),
+    ("the critic's penalty as a mean over dimensions", "rebrac", |config| {
+        if let AgentConfig::Rebrac(c) = config {
+            c.alpha_critic[0] /= 3.0;
+        }
+    }),
+    ("the target's noise is not bounded", "rebrac", |config| {
+        if let AgentConfig::Rebrac(c) = config {
+            c.actor_noise_clip[0] = 10.0;
+        }
+    }),
+    ("the expectile the other way round", "ifql", |config| {
+        if let AgentConfig::Ifql(c) = config {
+            c.expectile[0] = 1.0 - c.expectile[0];
+        }
+    }),
+];
+
 pub fn trials(bundled: &[Arc<Fixture>]) -> Vec<Trial> {
     let find = |name: &str| Arc::clone(bundled.iter().find(|f| f.name == name).unwrap_or_else(|| panic!("no fixture {name}")));
     let mut trials = Vec::new();
-    let plan_mistakes: [(&str, Alter, bool); 4] = [
-        ("target follows the critic after the step", target_after_step, true),
-        ("layer norm epsilon 1e-5", |plan| with_kernel(plan, &TORCH_EPSILON), true),
-        ("erf GELU", |plan| with_kernel(plan, &ERF_GELU), true),
-        ("epsilon 1e-6 in lambda", |plan| with_kernel(plan, &EPSILON_IN_LAMBDA), false),
-    ];
-    for (name, alter, also_single) in plan_mistakes {
-        for fixture in ["gfp_manipulation", "fql_min_norm"].map(find) {
-            trials.push(must_fail(name, &fixture, "f64", || Engine::Oracle, Limits::double(), alter));
+    for &(name, fixtures, alter, also_single) in IN_PLANS {
+        for fixture in fixtures.iter().map(|name| find(name)) {
+            trials.push(must_fail(name, &fixture, "f64", || Engine::Oracle, Limits::double(), (|_| (), alter)));
             if also_single {
                 let limits = Limits::single(&fixture);
-                trials.push(must_fail(name, &fixture, "f32", || Engine::cpu(Some(1)), limits, alter));
+                trials.push(must_fail(name, &fixture, "f32", || Engine::cpu(Some(1)), limits, (|_| (), alter)));
             }
         }
     }
-    let fixture = find("gfp_manipulation");
-    for (kind, engine, limits) in [
-        ("f64", (|| Engine::Oracle) as fn() -> Engine, Limits::double()),
-        ("f32", || Engine::cpu(Some(1)), Limits::single(&fixture)),
-    ] {
-        let fixture = Arc::clone(&fixture);
-        trials.push(Trial::test(format!("mistake seen/flow action on the wrong state/{kind}"), move || {
-            let Some(AgentConfig::Gfp(mut config)) = fixture.agent_config() else { return Err("not GFP".into()) };
-            config.target_use_next = !config.target_use_next;
-            seen(compare(&fixture, &AgentConfig::Gfp(config), &engine(), &limits, |plan| plan))
-        }));
+    for &(name, fixture, change) in IN_SETTINGS {
+        let fixture = find(fixture);
+        trials.push(must_fail(name, &fixture, "f64", || Engine::Oracle, Limits::double(), (change, |plan| plan)));
+        let limits = Limits::single(&fixture);
+        trials.push(must_fail(name, &fixture, "f32", || Engine::cpu(Some(1)), limits, (change, |plan| plan)));
     }
     trials
 }
 
-fn must_fail(name: &str, fixture: &Arc<Fixture>, kind: &str, engine: fn() -> Engine, limits: Limits, alter: Alter) -> Trial {
+fn must_fail(
+    name: &str,
+    fixture: &Arc<Fixture>,
+    kind: &str,
+    engine: fn() -> Engine,
+    limits: Limits,
+    (change, alter): (fn(&mut AgentConfig), Alter),
+) -> Trial {
     let fixture = Arc::clone(fixture);
     Trial::test(format!("mistake seen/{name}/{}/{kind}", fixture.name), move || {
-        let config = fixture.agent_config().ok_or("agent not built")?;
+        let mut config = fixture.agent_config().ok_or("agent not built")?;
+        change(&mut config);
         seen(compare(&fixture, &config, &engine(), &limits, alter))
     })
 }
 
-fn seen(result: Result<(), String>) -> Result<(), Failed> {
+fn seen<T>(result: Result<T, String>) -> Result<(), Failed> {
     match result {
         Err(_) => Ok(()),
-        Ok(()) => Err("the comparison did not notice".into()),
+        Ok(_) => Err("the comparison did not notice".into()),
     }
 }
