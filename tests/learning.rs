@@ -3,7 +3,7 @@
 
 use wgflow::agents::gfp::PolicyAggregate;
 use wgflow::agents::policy::act_noise;
-use wgflow::agents::{Agent, AgentConfig, FqlConfig, GfpConfig};
+use wgflow::agents::{Agent, AgentConfig, BcConfig, FqlConfig, GfpConfig, IfqlConfig, IqlConfig, RebracConfig};
 use wgflow::data::{Dataset, Parts};
 use wgflow::engine::Engine;
 
@@ -50,7 +50,8 @@ fn mean_reward(agent: &mut Agent, policy: &str) -> f64 {
     let rows = 200;
     let states: Vec<f32> = (0..2 * rows).map(|i| spread(i, 3)).collect();
     let mut policy = agent.policy(policy, 0, rows as u32, 1).unwrap();
-    let noise: Vec<f64> = (0..rows as u32).flat_map(|row| act_noise(9, row, 0, 2)).collect();
+    let cols = policy.noise_cols();
+    let noise: Vec<f64> = (0..rows as u32).flat_map(|row| act_noise(9, row, 0, cols)).collect();
     let actions = policy.act(&states, &noise).unwrap();
     let rewards = states.chunks_exact(2).zip(actions.chunks_exact(2)).map(|(s, a)| f64::from(reward(s, a)));
     rewards.sum::<f64>() / rows as f64
@@ -108,4 +109,49 @@ fn fql_finds_the_good_actions() {
     println!("actor {actor:.3}, flow {cloned:.3}");
     assert!(actor > -0.1, "actor {actor}");
     assert!(cloned < -0.7, "FQL's flow copies the data: {cloned}");
+}
+
+#[test]
+fn iql_finds_the_good_actions() {
+    let mut config = IqlConfig::default();
+    small(&mut config.common);
+    let weighted = mean_reward(&mut trained(&AgentConfig::Iql(config.clone())), "actor");
+    config.alpha = vec![0.0];
+    let unweighted = mean_reward(&mut trained(&AgentConfig::Iql(config)), "actor");
+    println!("actor {weighted:.3}, at alpha 0 {unweighted:.3}");
+    assert!(weighted > -0.1, "actor {weighted}");
+    assert!(unweighted < -0.25, "without weights it imitates the mean of the data: {unweighted}");
+}
+
+#[test]
+fn ifql_chooses_the_good_actions() {
+    let mut config = IfqlConfig::default();
+    small(&mut config.common);
+    let mut agent = trained(&AgentConfig::Ifql(config));
+    let (chosen, cloned) = (mean_reward(&mut agent, "best_of_n"), mean_reward(&mut agent, "flow"));
+    println!("best of 32 {chosen:.3}, flow {cloned:.3}");
+    assert!(chosen > -0.1, "best of 32 {chosen}");
+    assert!(cloned < -0.7, "its flow copies the data: {cloned}");
+}
+
+#[test]
+fn rebrac_finds_the_good_actions_as_far_as_its_penalty_lets_it() {
+    let reward = |alpha_actor: f64| {
+        let mut config = RebracConfig { alpha_actor: vec![alpha_actor], ..Default::default() };
+        small(&mut config.common);
+        mean_reward(&mut trained(&AgentConfig::Rebrac(config)), "actor")
+    };
+    let (free, held) = (reward(0.01), reward(100.0));
+    println!("actor {free:.3}, held to the data {held:.3}");
+    assert!(free > -0.1, "actor {free}");
+    assert!(held < -0.25, "the penalty holds it at the mean of the data: {held}");
+}
+
+#[test]
+fn bc_copies_the_data() {
+    let mut config = BcConfig::default();
+    small(&mut config.common);
+    let cloned = mean_reward(&mut trained(&AgentConfig::Bc(config)), "flow");
+    println!("flow {cloned:.3}");
+    assert!((-1.3..-0.7).contains(&cloned), "flow {cloned}");
 }

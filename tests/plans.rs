@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use wgflow::agents::gfp::PolicyAggregate;
-use wgflow::agents::{AgentConfig, Blueprint, FqlConfig, GfpConfig};
+use wgflow::agents::{AgentConfig, BcConfig, Blueprint, FqlConfig, GfpConfig, IfqlConfig, IqlConfig, RebracConfig};
 use wgflow::data::Layout;
 use wgflow::engine::{Plan, Records};
 
@@ -44,4 +44,24 @@ fn gfp_as_published_for_cube_single() {
 #[test]
 fn fql() {
     check("fql", &AgentConfig::Fql(FqlConfig::default()), 80, 100);
+}
+
+#[test]
+fn iql() {
+    check("iql", &AgentConfig::Iql(IqlConfig::default()), 30, 40);
+}
+
+#[test]
+fn ifql() {
+    check("ifql", &AgentConfig::Ifql(IfqlConfig::default()), 30, 40);
+}
+
+#[test]
+fn rebrac() {
+    check("rebrac", &AgentConfig::Rebrac(RebracConfig::default()), 40, 50);
+}
+
+#[test]
+fn bc() {
+    check("bc", &AgentConfig::Bc(BcConfig::default()), 20, 25);
 }

@@ -1,7 +1,7 @@
 //! Algorithms, one file each, in the order of the paper's box; and what they share.
 //!
-//! To add one: `agents/x.rs` with its config and [`Algorithm`], a variant of [`AgentConfig`] and a line in [`ALL`]. The
-//! trainer, the checkpoints and the tests iterate that list.
+//! To add one: `agents/x.rs` with its config and [`Algorithm`], a variant of [`AgentConfig`], and its name in the lists below
+//! that. The trainer, the checkpoints and the tests iterate [`ALL`].
 
 pub mod agent;
 pub mod bc;

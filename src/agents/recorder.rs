@@ -197,7 +197,8 @@ impl<'a> Recorder<'a> {
         self.outcome.metrics.push(name);
     }
 
-    /// Takes part in updates whose number, counted from 1, is a multiple of `period`; in every validation.
+    /// The updates whose number, counted from 1, is a multiple of `period`, for what takes part in those only. A validation
+    /// always counts.
     pub fn every(&self, period: u32) -> Option<Turn> {
         self.training().then_some(Turn { clock: self.registers.clock, period })
     }

@@ -19,13 +19,16 @@ pub mod slot {
     pub const ALPHA: u32 = 6;
     pub const ETA: u32 = 7;
     pub const NORM_EPSILON: u32 = 8;
-    pub const COUNT: usize = 9;
+    pub const EXPECTILE: u32 = 9;
+    pub const NOISE: u32 = 10;
+    pub const BOUND: u32 = 11;
+    pub const COUNT: usize = 12;
 }
 
 const SCALARS: [[f64; slot::COUNT]; LANES] = [
-    [0.9, 0.999, 3e-4, 1e-8, 0.005, 0.99, 10.0, 0.7, 1e-6],
-    [0.8, 0.99, 1e-3, 1e-5, 0.1, 0.995, 0.3, 0.0, 1e-5],
-    [0.0, 0.95, 1e-2, 1e-3, 1.0, 0.0, 0.0, 2.0, 1e-3],
+    [0.9, 0.999, 3e-4, 1e-8, 0.005, 0.99, 10.0, 0.7, 1e-6, 0.9, 0.2, 0.5],
+    [0.8, 0.99, 1e-3, 1e-5, 0.1, 0.995, 0.3, 0.0, 1e-5, 0.5, 1.0, 0.25],
+    [0.0, 0.95, 1e-2, 1e-3, 1.0, 0.0, 0.0, 2.0, 1e-3, 0.0, 0.0, 1.0],
 ];
 
 /// What an input is filled with.

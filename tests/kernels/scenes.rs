@@ -1,12 +1,15 @@
 //! What each kernel is tested on: sizes of one, primes, and a workgroup's or a tile's size give or take one.
 
 use wgflow::engine::{Arena, Memory, PlanBuilder, Region};
+use wgflow::kernels::awr_loss::Weights;
+use wgflow::kernels::critic_loss::Reduction;
 use wgflow::kernels::flow_loss::{Gate, Guidance};
 use wgflow::kernels::layer_norm::Affine;
 use wgflow::kernels::layer_norm_backward::Saved;
 use wgflow::kernels::matmul_nn::Epilogue;
 use wgflow::kernels::metric::{Ring, Statistic};
 use wgflow::kernels::noise::Distribution;
+use wgflow::kernels::td_target::Penalty;
 use wgflow::kernels::*;
 
 use super::scene::{Law, Scene, SceneBuilder, slot};
@@ -65,10 +68,15 @@ pub static SUBJECTS: &[Subject] = &[
     subject("layer_norm", 2e-5, 2e-6, "x - mean cancels where three values are nearly level", layer_norm_scenes),
     subject("layer_norm_backward", 1e-5, 2e-6, "two sums of up to 512; factors up to 4 x 4", layer_norm_backward_scenes),
     subject("layer_norm_gradient", 5e-5, 2e-6, "sums of up to 257 products, up to 100", layer_norm_gradient_scenes),
-    subject("td_target", 1e-6, 1e-6, "a few roundings", td_target_scenes),
+    subject("perturb", 3e-7, 0.0, "two roundings of values up to 4", perturb_scenes),
+    subject("td_target", 1e-6, 2e-6, "a few roundings; a sum of up to 257 squares", td_target_scenes),
     subject("critic_loss", 1e-6, 1e-6, "a few roundings", critic_loss_scenes),
+    subject("expectile_loss", 1e-6, 1e-6, "a few roundings of values up to 6", expectile_loss_scenes),
     subject("q_loss", 1e-6, 2e-6, "lambda is a quotient of sums of up to 257", q_loss_scenes),
     subject("distill", 1e-6, 2e-6, "sums of up to 257 squares", distill_scenes),
+    subject("bc_penalty", 5e-7, 1e-6, "sums of up to 257 squares", bc_penalty_scenes),
+    subject("awr_loss", 1e-6, 5e-6, "the weight is an exponential of ten advantages", awr_loss_scenes),
+    subject("best_candidate", 0.0, 0.0, "copies", best_candidate_scenes),
     subject("flow_loss", 2e-6, 4e-6, "the weight is an exponential of an advantage up to 6", flow_loss_scenes),
     subject("adam", 1e-7, 1e-6, "a root, a quotient, and beta^step", adam_scenes),
     subject("ema", 3e-7, 1e-7, "three roundings of values up to 5", ema_scenes),
@@ -107,8 +115,8 @@ fn gather_scenes() -> Vec<Scene> {
     const RECORD: u32 = 32;
     // Columns of a record between its segments.
     const PADDING: [u32; 8] = [5, 6, 7, 13, 14, 15, 19, 31];
-    let problems = [(1, 0, 5), (3, 8, 4), (64, 12, 1), (65, 16, 3), (129, 20, 11), (33, 0, 5)];
-    scenes(&problems, |s, (rows, column, cols)| {
+    let problems = [(1, 0, 5, 0), (3, 8, 4, 0), (64, 12, 1, 1), (65, 16, 3, 1), (129, 20, 11, 2), (33, 0, 5, 1)];
+    scenes(&problems, |s, (rows, column, cols, shift)| {
         let value = |i: u32| if PADDING.contains(&(i % RECORD)) { 0.0 } else { i as f32 * 0.25 };
         s.records((0..TRANSITIONS * RECORD).map(value).collect(), RECORD);
         let indices: Vec<u32> = (0..rows).map(|row| (row * 37 + 11) % TRANSITIONS).collect();
@@ -116,7 +124,8 @@ fn gather_scenes() -> Vec<Scene> {
         // Rows whose transition lies in another chunk keep what they hold.
         let (chunk, out) =
             if rows == 65 { ((10, 20), s.input(rows, cols, NORMAL)) } else { ((0, TRANSITIONS), s.output(rows, cols)) };
-        gather::record(&mut s.plan, "gather", indices, gather::Segment { column, cols, record: RECORD }, chunk, out);
+        let segment = gather::Segment { column, cols, record: RECORD, shift, last: TRANSITIONS - 1 };
+        gather::record(&mut s.plan, "gather", indices, segment, chunk, out);
     })
 }
 
@@ -154,7 +163,7 @@ fn for_sum(depth: u32) -> Law {
 }
 
 fn matmul_nn_scenes() -> Vec<Scene> {
-    let problems: Vec<_> = ROWS_DEPTH_COLS.into_iter().flat_map(|shape| (0..6).map(move |mode| (shape, mode))).collect();
+    let problems: Vec<_> = ROWS_DEPTH_COLS.into_iter().flat_map(|shape| (0..7).map(move |mode| (shape, mode))).collect();
     scenes(&problems, |s, ((rows, depth, cols), mode)| {
         let a = s.input(rows, depth, NORMAL);
         let (b, bias) = (s.layer(depth, cols, for_sum(depth)), s.weights(cols, NORMAL));
@@ -165,6 +174,7 @@ fn matmul_nn_scenes() -> Vec<Scene> {
             2 => Epilogue::Gelu { derivative: Some(s.output(rows, cols)) },
             3 => Epilogue::Clip { raw: Some(s.output(rows, cols)) },
             4 => Epilogue::Euler { x: s.input(rows, cols, NORMAL), steps: 10, last: false },
+            5 => Epilogue::Tanh,
             _ => Epilogue::Euler { x: s.input(rows, cols, NORMAL), steps: 3, last: true },
         };
         matmul_nn::record(&mut s.plan, &format!("{rows}x{depth}x{cols} {epilogue:?}"), a, b, bias, out, epilogue);
@@ -241,7 +251,13 @@ fn td_target_scenes() -> Vec<Scene> {
             let (reward_mask, out) = (s.input(rows, 2, Law::Within(-1.0, 1.0)), s.output(rows, 4));
             let candidates = if number == 0 { &q[..1] } else { &q[..] };
             let how = (over_members, over_candidates);
-            td_target::record(&mut s.plan, "target", candidates, how, reward_mask, slot::DISCOUNT, out);
+            // Half of them with a penalty, over as many dimensions as the batch has rows.
+            let penalty = (number % 2 == 0).then(|| Penalty {
+                action: s.input(rows, rows, NORMAL),
+                reference: s.input(rows, rows, NORMAL),
+                weight: slot::ALPHA,
+            });
+            td_target::record(&mut s.plan, "target", candidates, how, penalty, (reward_mask, slot::DISCOUNT), out);
         }
     })
 }
@@ -250,7 +266,62 @@ fn critic_loss_scenes() -> Vec<Scene> {
     scenes(&BATCHES, |s, (rows, members)| {
         let (q, target) = (s.input(members * rows, 1, NORMAL), s.input(rows, 4, NORMAL));
         let (d_q, terms) = (s.output(members * rows, 1), s.output(rows, 1));
-        critic_loss::record(&mut s.plan, "critic", q, target, d_q, terms);
+        let reduction = if rows % 2 == 1 { Reduction::Mean } else { Reduction::Sum };
+        critic_loss::record(&mut s.plan, "critic", (q, target), reduction, (d_q, terms));
+    })
+}
+
+fn expectile_loss_scenes() -> Vec<Scene> {
+    let problems: Vec<_> = BATCHES.into_iter().zip(AGGREGATES.into_iter().cycle()).collect();
+    scenes(&problems, |s, ((rows, members), how)| {
+        // In steps of a 64th some values are equal to their target.
+        let law = if rows % 2 == 1 { Law::Within(-0.25, 0.25) } else { NORMAL };
+        let (q, v) = (s.input(members * rows, 1, law.clone()), s.input(rows, 1, law));
+        let (d_v, out) = (s.output(rows, 1), s.output(rows, 2));
+        expectile_loss::record(&mut s.plan, "value", (q, v), how, slot::EXPECTILE, (d_v, out));
+    })
+}
+
+fn perturb_scenes() -> Vec<Scene> {
+    scenes(&ROWS_COLS, |s, (rows, cols)| {
+        let (x, noise, out) = (s.input(rows, cols, Law::Within(-1.0, 1.0)), s.input(rows, cols, NORMAL), s.output(rows, cols));
+        perturb::record(&mut s.plan, "action", (x, noise), (slot::NOISE, slot::BOUND), out);
+    })
+}
+
+/// With a clock at an even and an odd number, or without one.
+fn turn(s: &mut SceneBuilder, number: u32) -> Option<Turn> {
+    (!number.is_multiple_of(3)).then(|| Turn { clock: s.clock(number), period: 2 })
+}
+
+fn bc_penalty_scenes() -> Vec<Scene> {
+    scenes(&ROWS_COLS, |s, (rows, cols)| {
+        let (action, data) = (s.input(rows, cols, Law::Within(-1.0, 1.0)), s.input(rows, cols, Law::Within(-1.0, 1.0)));
+        let d_action = s.input((1 + rows % 3) * rows, cols, NORMAL);
+        let (d_z, out) = (s.output(rows, cols), s.output(rows, 2));
+        let how = (slot::ALPHA, turn(s, rows));
+        bc_penalty::record(&mut s.plan, "actor", (action, data), d_action, how, (d_z, out));
+    })
+}
+
+fn awr_loss_scenes() -> Vec<Scene> {
+    scenes(&ROWS_COLS, |s, (rows, cols)| {
+        let (mean, action) = (s.input(rows, cols, NORMAL), s.input(rows, cols, NORMAL));
+        let (q, v) = (s.input((1 + rows % 3) * rows, 1, NORMAL), s.input(rows, 1, NORMAL));
+        let weights = Weights { q, over_members: AGGREGATES[cols as usize % 4], v, alpha: slot::ALPHA, cap: 100 };
+        let (d_mean, out) = (s.output(rows, cols), s.output(rows, 4));
+        awr_loss::record(&mut s.plan, "actor", (mean, action), weights, (d_mean, out));
+    })
+}
+
+fn best_candidate_scenes() -> Vec<Scene> {
+    let problems = [(1, 1, 1), (3, 8, 2), (63, 2, 5), (64, 3, 4), (65, 32, 7), (130, 5, 33), (2, 128, 21)];
+    scenes(&problems, |s, (rows, count, cols)| {
+        let members = 1 + rows % 3;
+        // Steps of a 64th in a narrow range: the best value occurs more than once.
+        let q = s.input(members * rows * count, 1, Law::Within(0.0, 0.25));
+        let (candidates, out) = (s.input(rows * count, cols, NORMAL), s.output(rows, cols));
+        best_candidate::record(&mut s.plan, "best", q, AGGREGATES[cols as usize % 4], candidates, out);
     })
 }
 
@@ -322,7 +393,7 @@ fn adam_scenes() -> Vec<Scene> {
 }
 
 fn ema_scenes() -> Vec<Scene> {
-    scenes(&[4, 60, 252, 256, 260, 20_000, 12], |s, elements| {
+    scenes(&[4, 60, 252, 256, 260, 20_000, 12, 20, 28, 40], |s, elements| {
         let net = |plan: &mut PlanBuilder| -> Region {
             plan.memory.alloc(Arena::Weights, 1, 16);
             plan.memory.alloc(Arena::Weights, 1, elements)
@@ -330,7 +401,8 @@ fn ema_scenes() -> Vec<Scene> {
         let (source, target) = (net(&mut s.plan), net(&mut s.plan));
         s.fill(source, NORMAL);
         s.fill(target, NORMAL);
-        ema::record(&mut s.plan, "target", source, target, slot::TAU);
+        let turn = turn(s, elements / 4);
+        ema::record(&mut s.plan, "target", source, target, slot::TAU, turn);
     })
 }
 
