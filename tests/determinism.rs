@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use common::gpu::{EngineOf, any_gpu};
 use libtest_mimic::{Arguments, Failed, Trial};
-use wgflow::agents::{ALL, Agent, AgentConfig};
+use wgflow::agents::{ALL, Agent, AgentConfig, Entry};
 use wgflow::data::Layout;
 use wgflow::engine::{Arena, Engine, Records};
 use wgflow::train::checkpoint::{self, Identity};
@@ -123,7 +123,7 @@ fn cut_and_resumed(engine: &Engine, config: &AgentConfig, name: &str) -> Result<
         checkpoint::save(&file, &mut first, &identity).unwrap();
         drop(first);
         let mut second = agent(engine, config, &SEEDS[..1]);
-        checkpoint::load(&file, &mut second, &identity).unwrap();
+        checkpoint::Checked::read(&file).unwrap().load(&mut second, &identity).unwrap();
         second.update(all - cut).unwrap();
         same(&format!("cut at {cut}"), &state(&mut whole, 0), &state(&mut second, 0))?;
     }
@@ -175,12 +175,13 @@ fn threads(config: &AgentConfig) -> Result<(), Failed> {
 /// A trial's body: the engine, the agent's settings for given etas, and a name for files.
 type Body = fn(&Engine, &dyn Fn(&[f64]) -> AgentConfig, &str) -> Result<(), Failed>;
 
-fn trials_on(kind: &'static str, engine: Option<&EngineOf>, default: fn() -> AgentConfig, name: &'static str) -> Vec<Trial> {
+fn trials_on(kind: &'static str, engine: Option<&EngineOf>, entry: &'static Entry) -> Vec<Trial> {
     let missing: EngineOf = Arc::new(|| Engine::Oracle);
     let trial = |what: &str, run: Body| {
         let of = engine.cloned().unwrap_or_else(|| Arc::clone(&missing));
+        let name = entry.name;
         let label = format!("{name}-{kind}");
-        let body = move || run(&of(), &|etas| config(default(), etas), &label);
+        let body = move || run(&of(), &|etas| config(entry.defaults(), etas), &label);
         Trial::test(format!("{name}/{kind}/{what}"), body).with_ignored_flag(engine.is_none())
     };
     vec![
@@ -198,10 +199,9 @@ fn main() {
     let gpu = any_gpu();
     let mut trials = Vec::new();
     for entry in ALL {
-        let (name, default) = (entry.name, || entry.defaults());
-        trials.extend(trials_on("cpu", Some(&cpu), default, name));
-        trials.extend(trials_on("gpu", gpu.as_ref(), default, name));
-        trials.push(Trial::test(format!("{name}/cpu/threads"), move || threads(&config(default(), &ETAS[..1]))));
+        trials.extend(trials_on("cpu", Some(&cpu), entry));
+        trials.extend(trials_on("gpu", gpu.as_ref(), entry));
+        trials.push(Trial::test(format!("{}/cpu/threads", entry.name), move || threads(&config(entry.defaults(), &ETAS[..1]))));
     }
     libtest_mimic::run(&arguments, trials).exit();
 }

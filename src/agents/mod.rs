@@ -32,7 +32,7 @@ pub use policy::Policy;
 pub use rebrac::RebracConfig;
 
 use crate::engine::Region;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::nets::Ensemble;
 use config::in_range;
 use policy::ActRecorder;
@@ -197,11 +197,7 @@ impl AgentConfig {
 
     /// Its nets for a task of dimensions `dims`.
     pub fn parameters(&self, dims: Dims) -> Parameters {
-        let mut parameters = Parameters::new();
-        with_algorithm!(self, a => {
-            a.nets(dims, &mut parameters);
-        });
-        parameters
+        with_algorithm!(self, a => Parameters::of(a, dims).0)
     }
 
     /// The total loss from metrics and scalars.

@@ -82,11 +82,11 @@ impl Saved {
         Policy::new(&self.config.agent, self.dims(), name, self.weights(lane), rows, threads)
     }
 
-    /// The critics of a lane, for `rows` pairs at once.
+    /// The critics of a lane, for `rows` pairs at once; `None` for an agent without any.
     ///
     /// # Errors
     /// As [`Values::new`].
-    pub fn values(&self, lane: usize, rows: u32, threads: usize) -> Result<Values> {
+    pub fn values(&self, lane: usize, rows: u32, threads: usize) -> Result<Option<Values>> {
         Values::new(&self.config.agent, self.dims(), self.weights(lane), rows, threads)
     }
 }

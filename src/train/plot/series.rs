@@ -87,7 +87,7 @@ mod tests {
     fn gaps_split_a_line() {
         let values = [f64::NAN, 1.0, 2.0, f64::INFINITY, 3.0];
         assert_eq!(stretches(&values, |value| value.is_finite()), [1..3, 4..5]);
-        assert_eq!(stretches(&[f64::NAN], |value| value.is_finite()), []);
+        assert_eq!(stretches(&[f64::NAN], |value| value.is_finite()), Vec::<Range<usize>>::new());
     }
 
     #[test]
