@@ -33,6 +33,16 @@ pub enum Error {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// No source gave a file: the hosts failed or refused, or what they sent is not the file.
+    #[error("{what}: {problem}; {remedy}")]
+    Network {
+        /// The file or dataset that was wanted.
+        what: String,
+        /// What each source answered.
+        problem: String,
+        /// What the user can do.
+        remedy: String,
+    },
     /// A setting (flag, config field, argument of a constructor) is out of range or does not fit another one.
     #[error("{setting}: expected {expected}, found {found}; {remedy}")]
     Setting {

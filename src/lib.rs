@@ -5,6 +5,8 @@ pub mod data;
 pub mod engine;
 pub mod envs;
 pub mod error;
+pub mod fetch;
+mod files;
 pub mod kernels;
 pub mod nets;
 pub mod train;

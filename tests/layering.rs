@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 /// A room, and the rooms it may use.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("error", &[]),
+    ("files", &["error"]),
     ("engine", &["error"]),
     ("kernels", &["engine", "error"]),
     ("nets", &["kernels", "engine", "error"]),
     ("data", &["engine", "error"]),
     ("envs", &["error"]),
+    ("fetch", &["files", "error"]),
     ("agents", &["nets", "kernels", "data", "engine", "error"]),
-    ("train", &["agents", "envs", "data", "kernels", "engine", "error"]),
-    ("cli", &["train", "agents", "data", "engine", "error"]),
+    ("train", &["agents", "envs", "data", "kernels", "engine", "files", "error"]),
+    ("cli", &["train", "agents", "data", "fetch", "engine", "error"]),
 ];
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {

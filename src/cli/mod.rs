@@ -57,14 +57,14 @@ pub fn finish(result: Result<()>) -> ExitCode {
 }
 
 /// The exit code of an error, one meaning each for people and schedulers: 64 usage, 65 bad data, 69 no adapter or too
-/// small, 70 our bug, 73 folder in use, 74 disk, 75 try again (resumes), 76 diverged, 130 interrupted.
+/// small, 70 our bug, 73 folder in use, 74 disk or network, 75 try again (resumes), 76 diverged, 130 interrupted.
 pub const fn exit_code(error: &Error) -> u8 {
     match error {
         Error::Setting { .. } => 64,
         Error::Content { .. } => 65,
         Error::Adapter { .. } | Error::Limit { .. } | Error::OutOfMemory { .. } => 69,
         Error::Plan { .. } | Error::Device { .. } => 70,
-        Error::Io { .. } => 74,
+        Error::Io { .. } | Error::Network { .. } => 74,
         Error::DeviceLost { .. } | Error::Timeout { .. } | Error::Interrupted { preempted: true, .. } => 75,
         Error::Diverged { .. } => 76,
         Error::Locked { .. } => 73,

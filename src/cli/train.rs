@@ -1,6 +1,6 @@
 //! Training from the command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, ValueEnum};
@@ -10,6 +10,7 @@ use super::{signal, summary};
 use crate::agents::AgentConfig;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::fetch;
 use crate::train::sweep::{self, Seeds};
 use crate::train::{RunConfig, Trainer};
 
@@ -77,7 +78,7 @@ impl EngineFlags {
 /// What to train on, for how long, and where to.
 #[derive(Clone, Debug, Args)]
 pub struct TrainFlags {
-    /// Dataset: a file, or the folder of a Minari dataset
+    /// Dataset: a file, the folder of a Minari dataset, or a name that `wgflow download` knows
     #[arg(long, value_name = "FILE", help_heading = "Run")]
     pub data: Option<PathBuf>,
     /// Task whose rewards to use, from 1 [default: the environment's own]
@@ -130,6 +131,21 @@ pub struct TrainFlags {
     pub engine: EngineFlags,
 }
 
+/// The dataset that `data` names: a path, or the name of one in a cache of this machine.
+fn located(data: &Path) -> Result<PathBuf> {
+    let name = data.to_string_lossy();
+    if data.exists() {
+        return Ok(data.to_path_buf());
+    }
+    // A path that is not there is refused where it is opened, with what the system says.
+    let found = fetch::locate(&name, &fetch::Options::from_env()?)?;
+    if found.is_none() && fetch::names().any(|known| known == name) {
+        let remedy = format!("fetch it with wgflow download {name}");
+        return Err(Error::setting("--data", "a file, or a dataset that was downloaded", name, remedy));
+    }
+    Ok(found.unwrap_or_else(|| data.to_path_buf()))
+}
+
 /// Flags that may stand beside --resume: none of them changes the numbers.
 const BESIDE_RESUME: [&str; 5] = ["resume", "steps", "engine", "adapter", "threads"];
 
@@ -146,10 +162,10 @@ impl TrainFlags {
     fn config(&self, agent: &AgentConfig) -> Result<RunConfig> {
         let (agent, seeds) = sweep::lanes(agent, &self.seeds()?)?;
         let none = || Error::setting("--data", "a dataset", "none", "name a file, or continue a run with --resume");
-        let data = self.data.as_deref().ok_or_else(none)?;
+        let data = located(self.data.as_deref().ok_or_else(none)?)?;
         Ok(RunConfig {
             // Absolute, so that the run can be resumed from anywhere.
-            data: std::path::absolute(data).map_err(Error::io(data, "find"))?,
+            data: std::path::absolute(&data).map_err(Error::io(&data, "find"))?,
             task: self.task,
             env: self.env.clone(),
             steps: self.steps,

@@ -11,11 +11,11 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::files;
 use crate::agents::parameters::{Entry, Parameters};
 use crate::agents::{Agent, AgentConfig, Dims};
 use crate::engine::{Arena, Memory, Region};
 use crate::error::{Error, Result};
+use crate::files;
 
 /// Version of the layout.
 const FORMAT: &str = "1";

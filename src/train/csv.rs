@@ -4,9 +4,9 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::files;
 use super::metrics::Line;
 use crate::error::{Error, Result};
+use crate::files;
 
 /// The file. Its columns are fixed when it is opened; a cell is empty where a line says nothing.
 #[derive(Debug)]

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::faults::point;
-use super::files;
 use crate::error::{Error, Result};
+use crate::files;
+use crate::files::point;
 
 /// One line: numbers about a lane at an update.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,8 +3,6 @@
 pub mod checkpoint;
 mod csv;
 pub mod evaluate;
-mod faults;
-mod files;
 mod lock;
 mod log;
 pub mod metrics;

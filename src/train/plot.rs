@@ -24,8 +24,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::files;
 use crate::error::Result;
+use crate::files;
 pub use curves::{Panel, Series, learning_curves};
 pub use field::{Arrow, Field, FieldPanel, Goal, Maze, Rollout, ScalarGrid, vector_field};
 use scene::Scene;

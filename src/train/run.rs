@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Identity, short_hash};
-use super::files;
 use super::lock::Lock;
 use crate::agents::AgentConfig;
 use crate::data::{Dataset, LoadOptions};
 use crate::error::{Error, Result};
+use crate::files;
 
 /// Everything a run is made of. Written to `config.toml`, from which it resumes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

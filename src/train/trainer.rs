@@ -8,14 +8,15 @@ use super::evaluate::{Evaluation, Task, evaluate};
 use super::lock::Lock;
 use super::log::Log;
 use super::metrics::Line;
+use super::pictures;
 use super::run::{Checkpoint, RunConfig, RunFolder};
 use super::status::{State, Status};
-use super::{files, pictures};
 use crate::agents::Agent;
 use crate::agents::recorder::RING_PERIOD;
 use crate::data::{self, Dataset};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::files;
 
 /// Trajectories kept of the last evaluation, for the picture.
 const KEPT_PATHS: usize = 12;

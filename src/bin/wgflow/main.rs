@@ -2,6 +2,7 @@
 
 mod devices;
 mod doctor;
+mod download;
 mod manual;
 mod train;
 
@@ -23,6 +24,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(train::Train),
+    Download(download::Download),
     Devices(devices::Devices),
     Doctor(doctor::Doctor),
     Completions(manual::Completions),
@@ -44,6 +46,7 @@ fn run(whole: clap::Command, algorithm: &agents::Entry, matches: &ArgMatches) ->
     let parsed = Arguments::from_arg_matches(matches).unwrap_or_else(|error| error.exit());
     match parsed.command {
         Command::Train(train) => train.run(algorithm, matches.subcommand().map_or(matches, |(_, own)| own)),
+        Command::Download(download) => download.run(),
         Command::Devices(devices) => devices.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Completions(completions) => {

@@ -20,7 +20,10 @@ struct Fault {
 }
 
 /// A step that may be made to fail: `action` on `path`.
-pub(super) fn point(action: &'static str, path: &Path) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Io`], where the variable asks for it.
+pub fn point(action: &'static str, path: &Path) -> Result<()> {
     let Some(fault) = FAULT.as_ref() else { return Ok(()) };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if fault.action != action || !name.starts_with(&fault.file) {

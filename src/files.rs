@@ -1,31 +1,39 @@
 //! Files that are whole or absent: written beside their place, synced, renamed over it, the folder synced.
 
+mod faults;
+
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::faults::point;
 use crate::error::{Error, Result};
+pub use faults::point;
 
 /// Replaces `path` by `bytes`. Whatever stops it halfway, a full disk or a kill, the old file stays whole.
 ///
 /// # Errors
 /// [`Error::Io`] naming the step that failed; the old file is then untouched.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let beside = beside(path);
-    let written = write_synced(path, &beside, bytes).and_then(|()| {
-        point("rename", path)?;
-        fs::rename(&beside, path).map_err(Error::io(path, "rename"))?;
-        point("renamed", path)
-    });
+    let beside = beside(path, ".tmp");
+    let written = write_synced(path, &beside, bytes).and_then(|()| put(&beside, path));
     if written.is_err() {
         // The first error is the one to report; the leftover goes as far as that is possible.
         let _ = fs::remove_file(&beside);
-        return written;
     }
-    sync_folder(path)?;
-    point("done", path)
+    written
+}
+
+/// Gives a synced file its name.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn put(from: &Path, to: &Path) -> Result<()> {
+    point("rename", to)?;
+    fs::rename(from, to).map_err(Error::io(to, "rename"))?;
+    point("renamed", to)?;
+    sync_folder(to)?;
+    point("done", to)
 }
 
 fn write_synced(path: &Path, beside: &Path, bytes: &[u8]) -> Result<()> {
@@ -79,9 +87,10 @@ pub fn remove(path: &Path) -> Result<()> {
     point("removed", path)
 }
 
-fn beside(path: &Path) -> PathBuf {
+/// `path` with `ending` after its name.
+pub fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(path);
-    name.push(".tmp");
+    name.push(ending);
     PathBuf::from(name)
 }
 
@@ -96,11 +105,11 @@ mod tests {
         let path = folder.join("x");
         replace(&path, b"old").unwrap();
         // The temporary name is taken by a folder: creating the file beside fails.
-        fs::create_dir(beside(&path)).unwrap();
+        fs::create_dir(beside(&path, ".tmp")).unwrap();
         let error = replace(&path, b"new").unwrap_err().to_string();
         assert!(error.contains("create"), "{error}");
         assert_eq!(fs::read(&path).unwrap(), b"old");
-        fs::remove_dir(beside(&path)).unwrap();
+        fs::remove_dir(beside(&path, ".tmp")).unwrap();
         replace(&path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         fs::remove_dir_all(&folder).unwrap();
