@@ -17,7 +17,7 @@ fn kernels(c: &mut Criterion) {
     let gfp = AgentConfig::Gfp(GfpConfig { target_agg: PolicyAggregate::Actor, ..Default::default() });
     for (engine_name, engine) in common::engines() {
         let mut group = c.benchmark_group(format!("kernel on {engine_name}"));
-        let configs = [gfp.clone()].into_iter().chain(AGENTS.iter().map(|(_, default)| default()));
+        let configs = [gfp.clone()].into_iter().chain(AGENTS.iter().map(|entry| entry.defaults()));
         let mut agents: Vec<_> = configs.map(|config| common::agent(&engine, &config, 1)).collect();
         for kernel in ALL.iter().filter(|kernel| kernel.name != "best_candidate") {
             let uses = |agent: &&mut Agent| agent.blueprint().update.ops.iter().any(|op| op.kernel.name == kernel.name);
