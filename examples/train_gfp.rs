@@ -42,6 +42,6 @@ fn main() -> ExitCode {
     }
     start(command, |matches| {
         let flags = Flags::from_arg_matches(matches).unwrap_or_else(|error| error.exit());
-        flags.train.run(&AgentConfig::Gfp(flags.gfp), matches)
+        flags.train.run(&AgentConfig::Gfp(flags.gfp), None, matches)
     })
 }

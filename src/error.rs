@@ -180,3 +180,11 @@ impl Error {
         Self::Setting { setting: setting.into(), expected: expected.into(), found: found.into(), remedy: remedy.into() }
     }
 }
+
+/// The `count` known names most like `name`, for a remedy that says what was probably meant.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>, count: usize) -> Vec<&'a str> {
+    let mut ranked: Vec<(f64, &str)> =
+        known.into_iter().map(|known| (strsim::normalized_damerau_levenshtein(name, known), known)).collect();
+    ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
+    ranked.into_iter().take(count).map(|(_, known)| known).collect()
+}

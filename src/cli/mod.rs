@@ -39,12 +39,6 @@ pub fn start_from(
     }
 }
 
-/// The candidate that `name` was probably meant to be, if one is close.
-pub fn nearest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str> {
-    let scored = candidates.iter().map(|candidate| (strsim::jaro_winkler(name, candidate), *candidate));
-    scored.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(score, _)| *score > 0.8).map(|(_, candidate)| candidate)
-}
-
 /// Turns a result into what the process leaves behind: one line on standard error, and an exit code.
 pub fn finish(result: Result<()>) -> ExitCode {
     match result {

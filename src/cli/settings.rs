@@ -9,9 +9,9 @@ use std::path::Path;
 use clap::Command;
 use toml::{Table, Value};
 
-use super::nearest;
 use crate::agents;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, nearest};
+use crate::train::presets::{self, Preset};
 
 /// A default: the setting, its value as a flag takes it.
 type Setting = (String, String);
@@ -20,6 +20,7 @@ type Setting = (String, String);
 #[derive(Debug, Default)]
 struct Choice {
     algo: Option<String>,
+    preset: Option<String>,
     config: Option<String>,
     set: Vec<Setting>,
 }
@@ -36,6 +37,7 @@ impl Choice {
             let mut value = || value.clone().or_else(|| arguments.next());
             match flag.as_str() {
                 "--algo" => choice.algo = value(),
+                "--preset" => choice.preset = value(),
                 "--config" => choice.config = value(),
                 "--set" => choice.set.extend(value().map(|text| assignment(&text)).transpose()?),
                 "--" => break,
@@ -86,16 +88,21 @@ fn word(value: &Value) -> String {
 /// for. Returns the algorithm too.
 ///
 /// # Errors
-/// [`Error::Setting`] for an unknown algorithm or setting; [`Error::Io`] and [`Error::Content`] for a settings file.
+/// [`Error::Setting`] for an unknown algorithm, preset or setting; [`Error::Io`] and [`Error::Content`] for a settings file.
 pub fn complete(command: Command, arguments: &[OsString]) -> Result<(Command, Vec<OsString>, &'static agents::Entry)> {
     let choice = Choice::of(arguments)?;
     let file = choice.config.as_ref().map(|path| read(Path::new(path)).map(|read| (path, read))).transpose()?;
-    let named = file.as_ref().and_then(|(_, (algorithm, _))| algorithm.clone());
-    let algorithm = agents::find(&choice.algo.or(named).unwrap_or_else(|| "gfp".to_owned()))?;
+    let preset = choice.preset.as_ref().map(|name| presets::resolve(name)).transpose()?;
+    let algorithm = algorithm(&choice, file.as_ref().and_then(|(_, (name, _))| name.as_deref()), preset.map(|(p, _)| p))?;
     // An argument struct brings its own description, which would replace the command's.
     let about = command.get_about().cloned().unwrap_or_default();
     let long_about = command.get_long_about().cloned().unwrap_or_default();
     let mut command = (algorithm.flags)(command).about(about).long_about(long_about);
+    if let Some((preset, task)) = preset {
+        let of_task = task.map(|task| ("task".to_owned(), task.to_string()));
+        let settings = preset.settings.iter().cloned().chain([("steps".to_owned(), preset.steps.to_string())]).chain(of_task);
+        command = settings.fold(command, with_default);
+    }
     if let Some((path, (_, settings))) = file {
         for (name, value) in settings {
             let refuse = |expected: String| {
@@ -103,7 +110,7 @@ pub fn complete(command: Command, arguments: &[OsString]) -> Result<(Command, Ve
                 Error::content(path, name.clone(), expected, "an unknown setting", remedy)
             };
             known(&command, &name, algorithm.name).map_err(refuse)?;
-            command = command.mut_arg(name, |arg| arg.required(false).default_value(value));
+            command = with_default(command, (name, value));
         }
     }
     let mut arguments = arguments.to_vec();
@@ -115,6 +122,22 @@ pub fn complete(command: Command, arguments: &[OsString]) -> Result<(Command, Ve
         arguments.push(format!("{flag}={value}").into());
     }
     Ok((command, arguments, algorithm))
+}
+
+fn with_default(command: Command, (name, value): Setting) -> Command {
+    command.mut_arg(name, |arg| arg.required(false).default_value(value))
+}
+
+/// The algorithm: the flag's, the settings file's, the preset's, or GFP. A preset's settings mean nothing to another one.
+fn algorithm(choice: &Choice, of_file: Option<&str>, preset: Option<&Preset>) -> Result<&'static agents::Entry> {
+    let named = choice.algo.as_deref().or(of_file);
+    match (named, preset) {
+        (Some(name), Some(preset)) if name != preset.agent => {
+            let expected = format!("{}, the algorithm of {}", preset.agent, preset.name);
+            Err(Error::setting("--algo", expected, name, "leave out one of the two"))
+        }
+        (name, preset) => agents::find(name.or(preset.map(|p| p.agent.as_str())).unwrap_or("gfp")),
+    }
 }
 
 /// `arguments` without `flag`: given twice, a list would become longer.
@@ -138,8 +161,5 @@ fn known(command: &Command, name: &str, algorithm: &str) -> std::result::Result<
     if names.contains(&name) {
         return Ok(());
     }
-    Err(match nearest(name, &names) {
-        Some(near) => format!("a setting of {algorithm}, perhaps `{near}`"),
-        None => format!("a setting of {algorithm}"),
-    })
+    Err(format!("a setting of {algorithm}, such as `{}`", nearest(name, names, 3).join("`, `")))
 }

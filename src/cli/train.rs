@@ -159,7 +159,7 @@ impl TrainFlags {
         Ok(Seeds::Listed(listed.collect::<Result<_>>()?))
     }
 
-    fn config(&self, agent: &AgentConfig) -> Result<RunConfig> {
+    fn config(&self, agent: &AgentConfig, preset: Option<&str>) -> Result<RunConfig> {
         let (agent, seeds) = sweep::lanes(agent, &self.seeds()?)?;
         let none = || Error::setting("--data", "a dataset", "none", "name a file, or continue a run with --resume");
         let data = located(self.data.as_deref().ok_or_else(none)?)?;
@@ -177,16 +177,17 @@ impl TrainFlags {
             save_every: self.save_every,
             keep_every: self.keep_every,
             tensorboard: self.tensorboard,
-            preset: None,
+            preset: preset.map(str::to_owned),
             agent,
         })
     }
 
-    /// Trains `agent`, or resumes, and prints the result as the last line. `matches` tell which flags were given.
+    /// Trains `agent`, whose settings began with `preset`, or resumes; prints the result as the last line. `matches` tell which
+    /// flags were given.
     ///
     /// # Errors
     /// Whatever [`Trainer`] returns.
-    pub fn run(&self, agent: &AgentConfig, matches: &ArgMatches) -> Result<()> {
+    pub fn run(&self, agent: &AgentConfig, preset: Option<&str>, matches: &ArgMatches) -> Result<()> {
         signal::listen();
         let given = |name: &str| matches.value_source(name) == Some(ValueSource::CommandLine);
         let (engine, described) = self.engine.open()?;
@@ -196,7 +197,7 @@ impl TrainFlags {
                 refuse_beside_resume(matches)?;
                 Trainer::resume(&engine, folder, given("steps").then_some(self.steps))?
             }
-            None => Trainer::create(self.config(agent)?, &engine, &self.out)?,
+            None => Trainer::create(self.config(agent, preset)?, &engine, &self.out)?,
         };
         summary::describe(&trainer);
         let mut console = Console::new(trainer.config().steps);

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, nearest};
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
     // Part of the program text, and read by every test of this room: a failure is our bug.
@@ -109,7 +109,7 @@ pub(super) fn find(name: &str) -> Result<Dataset> {
         let files = ["main_data.hdf5", "metadata.json"].map(|file| Item::same(format!("{name}/data/{file}"))).into();
         return Ok(Dataset { name: name.to_owned(), family: Family::Minari, files });
     }
-    let near: Vec<String> = nearest(&base).iter().map(|name| format!("`{name}`")).collect();
+    let near: Vec<String> = nearest(&base, names(), 3).iter().map(|name| format!("`{name}`")).collect();
     let remedy = format!("the nearest are {}; `wgflow download --list` prints all", near.join(", "));
     Err(Error::setting("dataset", "a known name, a Minari id (NAMESPACE/NAME-vN) or an address", format!("`{name}`"), remedy))
 }
@@ -197,13 +197,6 @@ fn is_minari_id(name: &str) -> bool {
     let plain = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
     let versioned = name.rsplit_once("-v").is_some_and(|(_, n)| !n.is_empty() && n.chars().all(|c| c.is_ascii_digit()));
     versioned && name.contains('/') && name.split('/').all(plain)
-}
-
-/// The three known names most like `name`.
-fn nearest(name: &str) -> Vec<&'static str> {
-    let mut near: Vec<(f64, &str)> = names().map(|known| (strsim::normalized_damerau_levenshtein(name, known), known)).collect();
-    near.sort_by(|a, b| b.0.total_cmp(&a.0));
-    near.into_iter().take(3).map(|(_, known)| known).collect()
 }
 
 /// Lower-case hexadecimal.

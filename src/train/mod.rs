@@ -8,6 +8,8 @@ mod log;
 pub mod metrics;
 pub mod pictures;
 pub mod plot;
+pub mod presets;
+pub mod published;
 pub mod run;
 pub mod saved;
 pub mod status;

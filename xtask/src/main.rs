@@ -2,14 +2,20 @@
 //!
 //! `cargo xtask test` is everything that a change must pass: format, lints, docs, every test. Where no Vulkan driver is
 //! installed it installs Mesa's software driver with apt, so that the shaders run on any Debian machine.
+//!
+//! `cargo xtask published FOLDER` turns the official tables of published figures into the project's own.
+
+mod published;
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
 const USAGE: &str = "usage: cargo xtask test [--no-install]
+       cargo xtask published FOLDER
 
   test          format, clippy, docs, and every test
-  --no-install  do not install a software Vulkan driver; without one, GPU tests are reported as ignored";
+  --no-install  do not install a software Vulkan driver; without one, GPU tests are reported as ignored
+  published     write data/published/presets.csv and scores.csv from FOLDER/hyperparameters.csv and scores.csv";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -17,6 +23,7 @@ fn main() -> ExitCode {
     let result = match arguments.as_slice() {
         ["test"] => test(true),
         ["test", "--no-install"] => test(false),
+        ["published", folder] => published::generate(Path::new(folder)),
         _ => Err(USAGE.to_owned()),
     };
     match result {

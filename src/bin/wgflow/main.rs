@@ -4,6 +4,7 @@ mod devices;
 mod doctor;
 mod download;
 mod manual;
+mod presets;
 mod train;
 
 use std::ffi::OsString;
@@ -25,6 +26,7 @@ struct Arguments {
 enum Command {
     Train(train::Train),
     Download(download::Download),
+    Presets(presets::Presets),
     Devices(devices::Devices),
     Doctor(doctor::Doctor),
     Completions(manual::Completions),
@@ -47,6 +49,7 @@ fn run(whole: clap::Command, algorithm: &agents::Entry, matches: &ArgMatches) ->
     match parsed.command {
         Command::Train(train) => train.run(algorithm, matches.subcommand().map_or(matches, |(_, own)| own)),
         Command::Download(download) => download.run(),
+        Command::Presets(presets) => presets.run(),
         Command::Devices(devices) => devices.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Completions(completions) => {

@@ -1,0 +1,212 @@
+//! Published scores, and how a run's own seeds compare with them.
+//!
+//! Scores are percent: OGBench's rate of success, or D4RL's and Minari's normalised return. They come from
+//! `data/published/scores.csv`, which `cargo xtask published` wrote from the official release; no figure was typed, but
+//! for those of the FQL paper, which are marked as unverified.
+
+mod name;
+mod reference;
+pub(super) mod table;
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde::{Deserialize, Serialize};
+
+pub use name::Name;
+pub(super) use name::default_task;
+pub use reference::{Reference, normalised, reference};
+pub use table::Source;
+
+/// Standard error, in points, that the finite number of evaluation episodes adds to a difference of two scores.
+const EVALUATION_NOISE: f64 = 1.0;
+
+/// A published score of one policy on one task.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Score {
+    /// The policy: a series of presets (`gfp`, `fql`, `fql-paper`, ..) for the one it is judged by, `-flow` behind it for
+    /// its flow.
+    pub policy: String,
+    /// `OGBench`, `D4RL` or `Minari`.
+    pub benchmark: String,
+    /// The task: `cube-single-play-singletask-task2-v0`, `pen-human-v1`, `D4RL/pen/human-v2`.
+    pub task: String,
+    /// Mean over seeds, percent.
+    pub mean: f64,
+    /// Population standard deviation over seeds.
+    pub std: f64,
+    /// Number of seeds.
+    pub n_seeds: usize,
+    /// The score of each seed; empty where they were not published.
+    pub seeds: Vec<f64>,
+    /// Whether it was copied from the official tables by program.
+    pub verified: bool,
+    #[serde(skip)]
+    name: Name,
+}
+
+/// The score of a policy over all tasks of a dataset.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct FamilyScore {
+    /// Mean over seeds and tasks, percent.
+    pub mean: f64,
+    /// Population standard deviation, over seeds, of the mean over tasks; `None` where the seeds were not published.
+    pub std: Option<f64>,
+    /// Number of seeds.
+    pub n_seeds: usize,
+    /// Number of tasks.
+    pub tasks: usize,
+    /// Whether it was copied from the official tables by program.
+    pub verified: bool,
+}
+
+/// How own seeds compare with a published score; see [`verdict`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Verdict {
+    /// Number of own seeds.
+    pub seeds: usize,
+    /// Their mean, percent.
+    pub mean: f64,
+    /// Their population standard deviation.
+    pub std: f64,
+    /// Own mean less the published one.
+    pub difference: f64,
+    /// The largest difference that is accepted.
+    pub tolerance: f64,
+    /// Whether the difference lies within the tolerance.
+    pub accepted: bool,
+}
+
+/// A row of scores.csv.
+#[derive(Deserialize)]
+struct Row {
+    policy: String,
+    benchmark: String,
+    task: String,
+    mean: f64,
+    std: f64,
+    n_seeds: usize,
+    seeds: String,
+    source: String,
+}
+
+/// Every score, by policy and family.
+static TABLE: LazyLock<BTreeMap<String, Vec<Score>>> = LazyLock::new(|| {
+    let mut table: BTreeMap<String, Vec<Score>> = BTreeMap::new();
+    for row in table::rows::<Row>("scores.csv", include_str!("../../data/published/scores.csv")) {
+        let score = score(row);
+        table.entry(key(&score.policy, &score.name)).or_default().push(score);
+    }
+    table
+});
+
+fn key(policy: &str, name: &Name) -> String {
+    format!("{policy} {}", name.family)
+}
+
+fn score(row: Row) -> Score {
+    // Part of the program text, and read by a test: a failure is our bug.
+    let number = |text: &str| text.parse().unwrap_or_else(|error| panic!("data/published/scores.csv: `{text}`: {error}"));
+    Score {
+        seeds: row.seeds.split_whitespace().map(number).collect(),
+        verified: table::source(&row.source).verified,
+        name: Name::parse(&row.task),
+        policy: row.policy,
+        benchmark: row.benchmark,
+        task: row.task,
+        mean: row.mean,
+        std: row.std,
+        n_seeds: row.n_seeds,
+    }
+}
+
+/// Every published score.
+pub fn all() -> impl Iterator<Item = &'static Score> {
+    TABLE.values().flatten()
+}
+
+/// The name under which the scores of an agent's policy stand: `gfp` for the policy `actor` of the series `gfp`,
+/// `gfp-flow` for its policy `flow`.
+#[must_use]
+pub fn policy(series: &str, policy: &str) -> String {
+    if policy == "flow" { format!("{series}-flow") } else { series.to_owned() }
+}
+
+/// The published score of a policy ([`Score::policy`]) on a task, in any way to write it ([`Name`]); `None` where there is
+/// none, or where the name fits several tasks.
+#[must_use]
+pub fn scores(policy: &str, task: &str) -> Option<&'static Score> {
+    let asked = Name::parse(task);
+    let mut fitting = TABLE.get(&key(policy, &asked))?.iter().filter(|score| score.name.answers(&asked));
+    let first = fitting.next()?;
+    fitting.next().is_none().then_some(first)
+}
+
+/// The published score of a policy over all tasks of a dataset.
+#[must_use]
+pub fn family(policy: &str, dataset: &str) -> Option<FamilyScore> {
+    let asked = Name { task: None, ..Name::parse(dataset) };
+    let scores: Vec<&Score> = TABLE.get(&key(policy, &asked))?.iter().filter(|score| score.name.answers(&asked)).collect();
+    let first = scores.first()?;
+    let tasks = scores.len();
+    let complete = !first.seeds.is_empty() && scores.iter().all(|score| score.seeds.len() == first.seeds.len());
+    let seed = |i: usize| scores.iter().map(|score| score.seeds[i]).sum::<f64>() / tasks as f64;
+    Some(FamilyScore {
+        mean: scores.iter().map(|score| score.mean).sum::<f64>() / tasks as f64,
+        std: complete.then(|| mean_and_std(&(0..first.seeds.len()).map(seed).collect::<Vec<_>>()).1),
+        n_seeds: first.n_seeds,
+        tasks,
+        verified: scores.iter().all(|score| score.verified),
+    })
+}
+
+/// Whether own seeds reproduce a published score m, s: accepted if |own mean - m| <= 2 sqrt(s^2/n + s_own^2/n_own + 1),
+/// with the published number of seeds n, and one point for the noise of evaluation. All in percent.
+///
+/// One own seed has no spread of its own, so that the tolerance is then too small; take three or more. No seeds at all, or
+/// one that is not finite, are not accepted.
+#[must_use]
+pub fn verdict(own_seeds: &[f64], published: &Score) -> Verdict {
+    let (mean, std) = mean_and_std(own_seeds);
+    let difference = mean - published.mean;
+    let theirs = published.std * published.std / published.n_seeds.max(1) as f64;
+    let ours = std * std / own_seeds.len().max(1) as f64;
+    let tolerance = 2.0 * (theirs + ours + EVALUATION_NOISE * EVALUATION_NOISE).sqrt();
+    Verdict { seeds: own_seeds.len(), mean, std, difference, tolerance, accepted: difference.abs() <= tolerance }
+}
+
+/// Mean and population standard deviation; NaN of nothing.
+fn mean_and_std(values: &[f64]) -> (f64, f64) {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    (mean, (values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / count).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn published(mean: f64, std: f64, n_seeds: usize) -> Score {
+        Score { mean, std, n_seeds, ..scores("gfp", "cube-single-play/1").unwrap().clone() }
+    }
+
+    #[test]
+    fn a_verdict_weighs_both_spreads_and_the_noise_of_evaluation() {
+        // s^2/n = 64/4 = 16, own 9/1.. of two seeds 3 apart from their mean: 9/2.
+        let verdict = verdict(&[47.0, 53.0], &published(41.0, 8.0, 4));
+        assert_eq!((verdict.seeds, verdict.mean, verdict.std, verdict.difference), (2, 50.0, 3.0, 9.0));
+        assert!((verdict.tolerance - 2.0 * (16.0_f64 + 4.5 + 1.0).sqrt()).abs() < 1e-12, "{verdict:?}");
+        assert!(verdict.accepted);
+    }
+
+    #[test]
+    fn a_verdict_is_accepted_up_to_its_tolerance_on_both_sides() {
+        let exact = published(50.0, 0.0, 8);
+        for (own, accepted) in [(52.0, true), (48.0, true), (52.1, false), (47.9, false), (f64::NAN, false)] {
+            assert_eq!(verdict(&[own; 3], &exact).accepted, accepted, "{own}");
+        }
+        assert!(!verdict(&[], &exact).accepted);
+        assert!(verdict(&[f64::INFINITY, 50.0], &exact).mean.is_infinite());
+        assert!(!verdict(&[f64::INFINITY, 50.0], &exact).accepted);
+    }
+}
