@@ -9,6 +9,7 @@ pub mod fetch;
 mod files;
 pub mod kernels;
 pub mod nets;
+pub mod report;
 pub mod train;
 
 pub use error::{Error, Result};

@@ -15,7 +15,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("fetch", &["files", "error"]),
     ("agents", &["nets", "kernels", "data", "engine", "error"]),
     ("train", &["agents", "envs", "data", "kernels", "engine", "files", "error"]),
-    ("cli", &["train", "agents", "data", "fetch", "engine", "error"]),
+    ("report", &["train", "agents", "data", "files", "error"]),
+    ("cli", &["report", "train", "agents", "data", "fetch", "files", "engine", "error"]),
 ];
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -256,21 +256,17 @@ fn the_bundled_dataset_is_there() {
 fn a_diverged_run_stops_names_the_loss_and_keeps_the_last_good_checkpoint() {
     let folder = Folder::new("diverged");
     let common = Common { batch: 16, hidden: vec![8], flow_steps: 2, ..GfpConfig::default().common };
+    let data = "data/pointmaze-medium-navigate/pointmaze-medium-navigate-v0.slim.npz";
+    let agent = AgentConfig::Gfp(GfpConfig { common, ..Default::default() });
     let config = RunConfig {
-        data: "data/pointmaze-medium-navigate/pointmaze-medium-navigate-v0.slim.npz".into(),
         task: Some(3),
-        env: None,
         steps: 100,
         seeds: vec![0, 1],
         log_every: 50,
         eval_every: 0,
-        eval_episodes: 1,
         episodes: 1,
         save_every: 50,
-        keep_every: 0,
-        tensorboard: false,
-        preset: None,
-        agent: AgentConfig::Gfp(GfpConfig { common, ..Default::default() }),
+        ..RunConfig::new(data, agent)
     };
     let mut trainer = Trainer::create(config, &Engine::cpu(Some(1)), &folder.join("run")).unwrap();
     trainer.run(&mut Quiet).unwrap();

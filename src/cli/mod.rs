@@ -9,6 +9,7 @@ mod summary;
 pub mod train;
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use crate::error::{Error, Result};
@@ -36,6 +37,17 @@ pub fn start_from(
             let _ = message.print();
             if message.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS }
         }
+    }
+}
+
+/// Prints `text` and a line break to standard output.
+///
+/// # Errors
+/// [`Error::Io`]; none if whoever reads has seen enough and closed the pipe.
+pub fn print(text: &str) -> Result<()> {
+    match writeln!(std::io::stdout(), "{}", text.trim_end()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(Error::io("standard output", "write")),
     }
 }
 

@@ -18,6 +18,7 @@ mod tensorboard;
 pub mod trainer;
 
 pub use evaluate::{Evaluation, Task};
+pub use lock::Lock;
 pub use run::{Checkpoint, RunConfig, RunFolder};
 pub use saved::Saved;
 pub use status::{State, Status};

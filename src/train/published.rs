@@ -18,9 +18,6 @@ pub(super) use name::default_task;
 pub use reference::{Reference, normalised, reference};
 pub use table::Source;
 
-/// Standard error, in points, that the finite number of evaluation episodes adds to a difference of two scores.
-const EVALUATION_NOISE: f64 = 1.0;
-
 /// A published score of one policy on one task.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Score {
@@ -58,23 +55,6 @@ pub struct FamilyScore {
     pub tasks: usize,
     /// Whether it was copied from the official tables by program.
     pub verified: bool,
-}
-
-/// How own seeds compare with a published score; see [`verdict`].
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Verdict {
-    /// Number of own seeds.
-    pub seeds: usize,
-    /// Their mean, percent.
-    pub mean: f64,
-    /// Their population standard deviation.
-    pub std: f64,
-    /// Own mean less the published one.
-    pub difference: f64,
-    /// The largest difference that is accepted.
-    pub tolerance: f64,
-    /// Whether the difference lies within the tolerance.
-    pub accepted: bool,
 }
 
 /// A row of scores.csv.
@@ -160,53 +140,9 @@ pub fn family(policy: &str, dataset: &str) -> Option<FamilyScore> {
     })
 }
 
-/// Whether own seeds reproduce a published score m, s: accepted if |own mean - m| <= 2 sqrt(s^2/n + s_own^2/n_own + 1),
-/// with the published number of seeds n, and one point for the noise of evaluation. All in percent.
-///
-/// One own seed has no spread of its own, so that the tolerance is then too small; take three or more. No seeds at all, or
-/// one that is not finite, are not accepted.
-#[must_use]
-pub fn verdict(own_seeds: &[f64], published: &Score) -> Verdict {
-    let (mean, std) = mean_and_std(own_seeds);
-    let difference = mean - published.mean;
-    let theirs = published.std * published.std / published.n_seeds.max(1) as f64;
-    let ours = std * std / own_seeds.len().max(1) as f64;
-    let tolerance = 2.0 * (theirs + ours + EVALUATION_NOISE * EVALUATION_NOISE).sqrt();
-    Verdict { seeds: own_seeds.len(), mean, std, difference, tolerance, accepted: difference.abs() <= tolerance }
-}
-
 /// Mean and population standard deviation; NaN of nothing.
 fn mean_and_std(values: &[f64]) -> (f64, f64) {
     let count = values.len() as f64;
     let mean = values.iter().sum::<f64>() / count;
     (mean, (values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / count).sqrt())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn published(mean: f64, std: f64, n_seeds: usize) -> Score {
-        Score { mean, std, n_seeds, ..scores("gfp", "cube-single-play/1").unwrap().clone() }
-    }
-
-    #[test]
-    fn a_verdict_weighs_both_spreads_and_the_noise_of_evaluation() {
-        // s^2/n = 64/4 = 16, own 9/1.. of two seeds 3 apart from their mean: 9/2.
-        let verdict = verdict(&[47.0, 53.0], &published(41.0, 8.0, 4));
-        assert_eq!((verdict.seeds, verdict.mean, verdict.std, verdict.difference), (2, 50.0, 3.0, 9.0));
-        assert!((verdict.tolerance - 2.0 * (16.0_f64 + 4.5 + 1.0).sqrt()).abs() < 1e-12, "{verdict:?}");
-        assert!(verdict.accepted);
-    }
-
-    #[test]
-    fn a_verdict_is_accepted_up_to_its_tolerance_on_both_sides() {
-        let exact = published(50.0, 0.0, 8);
-        for (own, accepted) in [(52.0, true), (48.0, true), (52.1, false), (47.9, false), (f64::NAN, false)] {
-            assert_eq!(verdict(&[own; 3], &exact).accepted, accepted, "{own}");
-        }
-        assert!(!verdict(&[], &exact).accepted);
-        assert!(verdict(&[f64::INFINITY, 50.0], &exact).mean.is_infinite());
-        assert!(!verdict(&[f64::INFINITY, 50.0], &exact).accepted);
-    }
 }

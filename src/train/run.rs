@@ -52,6 +52,26 @@ pub struct RunConfig {
 }
 
 impl RunConfig {
+    /// A run of `agent` on the dataset at `data`: one lane, a million updates, an evaluation every 100,000.
+    pub fn new(data: impl Into<PathBuf>, agent: AgentConfig) -> Self {
+        Self {
+            data: data.into(),
+            task: None,
+            env: None,
+            steps: 1_000_000,
+            seeds: vec![0],
+            log_every: 1000,
+            eval_every: 100_000,
+            eval_episodes: 50,
+            episodes: 200,
+            save_every: 10_000,
+            keep_every: 0,
+            tensorboard: false,
+            preset: None,
+            agent,
+        }
+    }
+
     /// Checks every setting that can be checked without the data.
     ///
     /// # Errors
@@ -110,11 +130,11 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// A new folder for a new run.
+    /// A new folder for a new run, held by this process.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Setting`] if there is a run in it already: it is never overwritten.
-    pub(super) fn create(path: &Path, config: &RunConfig) -> Result<(Self, Lock)> {
+    /// [`Error::Io`]; [`Error::Locked`] if another process begins one there; [`Error::Setting`] if there is a run in it already: it is never overwritten.
+    pub fn create(path: &Path, config: &RunConfig) -> Result<(Self, Lock)> {
         let folder = Self { path: path.to_path_buf() };
         if folder.config_file().exists() {
             return Err(Error::setting(
@@ -132,7 +152,10 @@ impl RunFolder {
     }
 
     /// Takes the folder for this process.
-    pub(super) fn lock(&self) -> Result<Lock> {
+    ///
+    /// # Errors
+    /// [`Error::Locked`] if another process holds it; [`Error::Io`].
+    pub fn lock(&self) -> Result<Lock> {
         Lock::take(&self.path)
     }
 

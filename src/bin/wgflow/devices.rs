@@ -1,12 +1,11 @@
 //! `wgflow devices`: what there is to run on.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 use serde::Serialize;
 use wgflow::engine::Engine;
 use wgflow::engine::adapter::{self, AdapterReport};
-use wgflow::{Error, Result};
+use wgflow::{Error, Result, cli};
 
 /// List every adapter, and say which one `--engine auto` takes and why
 #[derive(Debug, clap::Args)]
@@ -44,11 +43,7 @@ impl Devices {
         } else {
             table(&adapters, adapter, &reason)
         };
-        match writeln!(std::io::stdout(), "{}", text.trim_end()) {
-            // Whoever reads the output has seen enough.
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-            written => written.map_err(Error::io("standard output", "write")),
-        }
+        cli::print(&text)
     }
 }
 

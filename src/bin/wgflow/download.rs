@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use wgflow::fetch::{self, Event, Options, Verified};
-use wgflow::{Error, Result};
+use wgflow::{Error, Result, cli};
 
 /// Time between two plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -47,7 +47,7 @@ impl Download {
     pub fn run(self) -> Result<()> {
         if let Some(filter) = self.list {
             let names: Vec<&str> = fetch::names().filter(|name| name.contains(&filter)).collect();
-            return print(&names.join("\n"));
+            return cli::print(&names.join("\n"));
         }
         let mut options = Options::from_env()?;
         if !self.mirror.is_empty() {
@@ -58,17 +58,9 @@ impl Download {
         let fetched = fetch::fetch(&self.name.unwrap_or_default(), &options, |event| console.show(&event));
         console.close();
         match fetched?.paths.first() {
-            Some(path) => print(&path.display().to_string()),
+            Some(path) => cli::print(&path.display().to_string()),
             None => Ok(()),
         }
-    }
-}
-
-fn print(text: &str) -> Result<()> {
-    match writeln!(io::stdout(), "{text}") {
-        // Whoever reads the output has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(Error::io("standard output", "write")),
     }
 }
 

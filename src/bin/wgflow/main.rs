@@ -5,6 +5,7 @@ mod doctor;
 mod download;
 mod manual;
 mod presets;
+mod report;
 mod train;
 
 use std::ffi::OsString;
@@ -27,6 +28,7 @@ enum Command {
     Train(train::Train),
     Download(download::Download),
     Presets(presets::Presets),
+    Report(report::ReportFlags),
     Devices(devices::Devices),
     Doctor(doctor::Doctor),
     Completions(manual::Completions),
@@ -50,6 +52,7 @@ fn run(whole: clap::Command, algorithm: &agents::Entry, matches: &ArgMatches) ->
         Command::Train(train) => train.run(algorithm, matches.subcommand().map_or(matches, |(_, own)| own)),
         Command::Download(download) => download.run(),
         Command::Presets(presets) => presets.run(),
+        Command::Report(report) => report.run(),
         Command::Devices(devices) => devices.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Completions(completions) => {

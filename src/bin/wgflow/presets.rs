@@ -1,11 +1,9 @@
 //! `wgflow presets`: published settings, and the scores that were reached with them.
 
-use std::io::Write as _;
-
 use serde::Serialize;
 use wgflow::train::presets::{self, Preset};
 use wgflow::train::published::{FamilyScore, Score};
-use wgflow::{Error, Result};
+use wgflow::{Error, Result, cli};
 
 /// Columns that fit a terminal.
 const WIDTH: usize = 120;
@@ -54,11 +52,7 @@ impl Presets {
             Ok((preset, task)) => detail(preset, task),
             Err(_) => list(&chosen),
         };
-        match writeln!(std::io::stdout(), "{}", text.trim_end()) {
-            // Whoever reads the output has seen enough.
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-            written => written.map_err(Error::io("standard output", "write")),
-        }
+        cli::print(&text)
     }
 }
 

@@ -53,6 +53,8 @@ pub struct Series {
     pub smooth: usize,
     /// Number of its colour, so that one thing has one colour in all panels; its place in the panel if `None`.
     pub colour: Option<usize>,
+    /// Whether the line is dashed: for a value that was not measured here.
+    pub dashed: bool,
 }
 
 impl Series {
@@ -71,6 +73,12 @@ impl Series {
     #[must_use]
     pub fn with_band(self, band: Vec<[f64; 2]>) -> Self {
         Self { band, ..self }
+    }
+
+    /// The same as a dashed line, for a value that others report.
+    #[must_use]
+    pub fn with_dashes(self) -> Self {
+        Self { dashed: true, ..self }
     }
 
     /// The same with a bold line of the mean over `window` points around each one; geometric on a logarithmic axis.
@@ -217,7 +225,11 @@ fn colour(series: &Series, place: usize) -> Colour {
 
 fn legend(panel: &Panel, width: f64) -> Legend {
     let named = panel.series.iter().enumerate().filter(|(_, series)| !series.label.is_empty());
-    let entries = named.map(|(place, series)| (Mark::Series(colour(series, place), series.markers), series.label.clone()));
+    let mark = |place: usize, series: &Series| match (colour(series, place), series.dashed) {
+        (colour, true) => Mark::Dashes(colour),
+        (colour, false) => Mark::Series(colour, series.markers),
+    };
+    let entries = named.map(|(place, series)| (mark(place, series), series.label.clone()));
     Legend::new(entries, width)
 }
 

@@ -19,6 +19,8 @@ pub(super) const GOAL: Colour = Colour::hex(0xff_a6_00);
 pub(super) enum Mark {
     /// A line of a series; with discs at its points, or without.
     Series(Colour, bool),
+    /// A dashed line.
+    Dashes(Colour),
     /// A rolled-out trajectory in this colour.
     Path(Colour),
     /// An arrow of the mean action.
@@ -42,6 +44,7 @@ impl Mark {
                     disc(scene, middle, colour);
                 }
             }
+            Self::Dashes(colour) => scene.line(vec![[x + 2.0, y], [x + width - 2.0, y]], dashed_stroke(colour)),
             Self::Path(colour) => {
                 let end = [x + width - 4.0, y - 4.0];
                 path(scene, vec![[x + 2.0, y + 4.0], [x + 0.4 * width, y - 3.0], [x + 0.6 * width, y + 2.0], end], colour);
@@ -64,6 +67,11 @@ impl Mark {
 /// Look of a series' line.
 pub(super) fn series_stroke(colour: Colour) -> Stroke {
     Stroke::solid(colour, 2.0)
+}
+
+/// Look of a dashed series' line: three dashes on a legend's swatch.
+pub(super) fn dashed_stroke(colour: Colour) -> Stroke {
+    Stroke { colour, width: 2.0, dash: Some([6.0, 3.0]) }
 }
 
 /// Look of the points under a smoothed line.

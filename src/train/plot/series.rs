@@ -32,7 +32,8 @@ pub(super) fn draw_series(scene: &mut Scene, series: &Series, plot: &Plot, log: 
             scene.line(condensed(&points), marks::raw_stroke(colour));
         }
         let points = if smooth { smoothed(&points, series.smooth) } else { points };
-        scene.line(condensed(&points), marks::series_stroke(colour));
+        let stroke = if series.dashed { marks::dashed_stroke(colour) } else { marks::series_stroke(colour) };
+        scene.line(condensed(&points), stroke);
         if discs {
             points.iter().for_each(|point| marks::disc(scene, *point, colour));
         }

@@ -79,6 +79,16 @@ fn curves_show_lines_labels_and_ticks() {
 }
 
 #[test]
+fn a_dashed_line_is_dashed_in_the_plot_and_in_the_legend() {
+    let folder = Folder::new("dashes");
+    let series = vec![Series::new("measured", curve(&[0.0, 1.0])), Series::new("published", curve(&[0.5, 0.5])).with_dashes()];
+    learning_curves(folder.stem(), "t", &[Panel { series, ..Panel::default() }]).expect("the curves are drawn");
+    let (png, svg) = folder.pictures();
+    assert_eq!(svg.matches("stroke-dasharray").count(), 2);
+    assert!(shows(&png, [0x00, 0x72, 0xb2]) && shows(&png, [0xd5, 0x5e, 0x00]));
+}
+
+#[test]
 fn curves_of_odd_data_are_drawn_and_say_so() {
     let odd = [
         vec![],
