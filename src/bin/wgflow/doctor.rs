@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use wgflow::cli::doctor::{Facts, Finding, Verdict, diagnose};
+use wgflow::fetch::Folders;
 use wgflow::{Error, Result};
 
 /// Look at this machine, and name what keeps wgflow from running well and what helps
@@ -19,7 +20,8 @@ pub struct Doctor {
 
 impl Doctor {
     pub fn run(self) -> Result<()> {
-        let findings = diagnose(&Facts::gather(&[("runs", self.out)]));
+        let cache = Folders::from_env()?.cache;
+        let findings = diagnose(&Facts::gather(&[("runs", self.out), ("cache", cache)]));
         if self.json {
             let text = serde_json::to_string_pretty(&findings).map_err(std::io::Error::other);
             println!("{}", text.map_err(Error::io("standard output", "write"))?);

@@ -1,12 +1,12 @@
 //! `wgflow download`: a dataset by name, from this machine or from mirrors.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use wgflow::fetch::{self, Event, Options, Verified};
-use wgflow::{Error, Result, cli};
+use wgflow::{Result, cli};
 
 /// Time between two plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(10);
