@@ -11,7 +11,7 @@ use wgflow::{Result, cli};
 /// Time between two plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// Fetches a dataset and prints the path of its file.
+/// Fetch a dataset by name, and print the path of its file
 ///
 /// Looks into wgflow's cache folder, then into those of OGBench, D4RL and Minari, then asks the mirrors, and goes on where an
 /// earlier download was cut off. Few datasets have a published sha256: of the others the first complete download is trusted and
@@ -20,21 +20,24 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 /// Environment: WGFLOW_CACHE (the cache folder), WGFLOW_MIRRORS (as --mirror, between spaces), D4RL_DATASET_DIR,
 /// MINARI_DATASETS_PATH, HTTPS_PROXY.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  wgflow download cube-single-play-v0\n  wgflow train --data $(wgflow download cube-single-play-v0) --task 2"
+)]
 pub struct Download {
     /// Of OGBench (cube-single-play-v0, also of a single task), of D4RL (hopper-medium-v2), a Minari id (D4RL/pen/human-v2),
     /// or an address.
     #[arg(required_unless_present = "list")]
     name: Option<String>,
-    /// Prints the known names, or those that contain FILTER.
+    /// Print the known names, or those that contain FILTER.
     #[arg(long, value_name = "FILTER", num_args = 0..=1, default_missing_value = "", conflicts_with = "name")]
     list: Option<String>,
-    /// Asks this mirror in place of the built-in ones; may be given again, and they are tried in order.
+    /// Ask this mirror in place of the built-in ones; may be given again, and they are tried in order.
     #[arg(long, value_name = "URL_PREFIX", action = clap::ArgAction::Append)]
     mirror: Vec<String>,
-    /// Never opens a connection.
+    /// Never open a connection
     #[arg(long)]
     offline: bool,
-    /// Puts the files into this folder, copied from another folder of this machine where one has them.
+    /// Put the files into this folder, copied from another folder of this machine where one has them.
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
     /// The sha256 that the dataset's first file must have.
