@@ -13,18 +13,12 @@ use wgflow::data::npz::Npz;
 use wgflow::engine::{Arena, Engine};
 use wgflow::train::{Quiet, RunConfig, RunFolder, State, Status, Trainer};
 
-/// The example. Built anew where needed, since `cargo test --test run` alone would leave an old one in place.
+#[path = "common/example.rs"]
+mod example;
+
 fn example() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| {
-        let profile: &[&str] = if cfg!(debug_assertions) { &[] } else { &["--release"] };
-        let build = Command::new(env!("CARGO")).args(["build", "--quiet", "--example", "train_gfp"]).args(profile).status();
-        assert!(build.is_ok_and(|status| status.success()), "the example does not build");
-        let mut path = std::env::current_exe().unwrap();
-        path.pop();
-        path.pop();
-        path.join("examples").join(format!("train_gfp{}", std::env::consts::EXE_SUFFIX))
-    })
+    PATH.get_or_init(|| example::built("train_gfp"))
 }
 
 /// Small nets and few updates: seconds.

@@ -1,5 +1,7 @@
 //! A trained policy that acts, on the CPU twin: well under a millisecond for one state, the same bits on every machine.
 
+mod trace;
+
 use super::config::Dims;
 use super::parameters::Parameters;
 use super::recorder::fixed_scalar;

@@ -5,7 +5,7 @@ mod console;
 pub mod doctor;
 pub mod settings;
 mod signal;
-mod summary;
+pub mod summary;
 pub mod train;
 
 use std::ffi::OsString;

@@ -1,5 +1,6 @@
 //! What a run says of itself before it begins and after it ends.
 
+use crate::agents::AgentConfig;
 use crate::engine::Arena;
 use crate::train::{Evaluation, Trainer, sweep};
 
@@ -38,9 +39,15 @@ pub(super) fn describe(trainer: &Trainer) {
     for note in trainer.notes() {
         eprintln!("warning: {note}");
     }
-    if config.agent.scalars().iter().any(|(name, values)| *name == "eta" && values.contains(&0.0)) {
+    note_on_eta(&config.agent);
+}
+
+/// Tells whoever set eta to 0 what that does.
+pub fn note_on_eta(agent: &AgentConfig) {
+    if agent.scalars().iter().any(|(name, values)| *name == "eta" && values.contains(&0.0)) {
         println!(
-            "note: eta 0 switches the weight off (plain behaviour cloning); a hard filter is the opposite limit, a small eta"
+            "note: eta 0 switches the weight off (weight 1, plain behaviour cloning): the opposite limit of eta towards 0, \
+             which filters hardest"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Pictures of a run: learning curves, and the learned vector field on its maze.
+//! Pictures of a run: learning curves, the learned vector field on its maze, and sheets of small pictures.
 //!
 //! Each picture is laid out once as a `Scene` and written twice, as `<stem>.svg` and `<stem>.png`. Letters are
 //! drawn as outlines from a table inside the library, so both files show the same thing on every machine, and no font or
@@ -6,14 +6,18 @@
 
 mod axis;
 mod curves;
+mod density;
 mod field;
 mod field_panel;
 mod font;
 mod legend;
 mod marks;
+mod plane;
 mod raster;
 mod scene;
 mod series;
+mod shares;
+mod sheet;
 mod style;
 mod svg;
 #[cfg(test)]
@@ -29,6 +33,7 @@ use crate::files;
 pub use curves::{Panel, Series, learning_curves};
 pub use field::{Arrow, Field, FieldPanel, Goal, Maze, Rollout, ScalarGrid, vector_field};
 use scene::Scene;
+pub use sheet::{Class, Content, Group, Plane, Sheet, Tile, sheet};
 
 /// Writes `scene` as `<stem>.svg` and `<stem>.png`; the folder must exist.
 fn write_both(stem: &Path, scene: &Scene) -> Result<()> {

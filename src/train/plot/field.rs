@@ -124,23 +124,28 @@ pub fn vector_field(path_stem: impl AsRef<Path>, title: &str, field: &Field) -> 
 }
 
 fn check(field: &Field) -> Result<()> {
-    let expect = |holds: bool, setting: &str, expected: String, found: String| {
-        let remedy = "pass the grid as [rows, cols], row-major, with finite steps";
-        if holds { Ok(()) } else { Err(Error::setting(setting, expected, found, remedy)) }
-    };
     let Maze { rows, cols, walls, cell, origin } = &field.maze;
     let cells = format!("{rows} x {cols} cells, at least one");
     expect(!walls.is_empty() && rows.checked_mul(*cols) == Some(walls.len()), "maze.walls", cells, walls.len().to_string())?;
     let sound = (1e-9..1e9).contains(cell) && origin.iter().all(|place| place.abs() < 1e9);
     expect(sound, "maze.cell", "a positive length, and a finite origin".into(), format!("{cell}, {origin:?}"))?;
-    for grid in field.panels.iter().filter_map(|panel| panel.scalar.as_ref()) {
-        let expected = format!("{} x {} values", grid.rows, grid.cols);
-        let found = grid.values.len();
-        expect(grid.rows.checked_mul(grid.cols) == Some(found), "scalar.values", expected, found.to_string())?;
-        let sound = grid.step.iter().all(|step| (1e-9..1e9).contains(step)) && grid.origin.iter().all(|at| at.is_finite());
-        expect(sound, "scalar.step", "positive steps, and a finite origin".into(), format!("{:?}", grid.step))?;
+    field.panels.iter().filter_map(|panel| panel.scalar.as_ref()).try_for_each(ScalarGrid::check)
+}
+
+fn expect(holds: bool, setting: &str, expected: String, found: String) -> Result<()> {
+    let remedy = "pass the grid as [rows, cols], row-major, with finite steps";
+    if holds { Ok(()) } else { Err(Error::setting(setting, expected, found, remedy)) }
+}
+
+impl ScalarGrid {
+    /// Whether it has the size that it promises.
+    pub(super) fn check(&self) -> Result<()> {
+        let expected = format!("{} x {} values", self.rows, self.cols);
+        let found = self.values.len();
+        expect(self.rows.checked_mul(self.cols) == Some(found), "scalar.values", expected, found.to_string())?;
+        let sound = self.step.iter().all(|step| (1e-9..1e9).contains(step)) && self.origin.iter().all(|at| at.is_finite());
+        expect(sound, "scalar.step", "positive steps, and a finite origin".into(), format!("{:?}", self.step))
     }
-    Ok(())
 }
 
 /// The part of the world that is shown: all free cells and a rim around them. Mazes come with a border of wall cells,

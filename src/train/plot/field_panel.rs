@@ -108,8 +108,8 @@ fn wall_outlines(maze: &Maze, plot: &Plot) -> Vec<Vec<Point>> {
     outlines
 }
 
-/// The grid as colours, one per pixel of `area`.
-fn heat_image(grid: &ScalarGrid, heat: &Axis, plot: &Plot) -> Image {
+/// The grid as colours, one per pixel of the plot's area.
+pub(super) fn heat_image(grid: &ScalarGrid, heat: &Axis, plot: &Plot) -> Image {
     let (width, height) = (plot.area.width as u32, plot.area.height as u32);
     let mut rgba = Vec::with_capacity(4 * width as usize * height as usize);
     for row in 0..height {

@@ -21,6 +21,8 @@ pub(super) enum Mark {
     Series(Colour, bool),
     /// A dashed line.
     Dashes(Colour),
+    /// Points of this colour.
+    Dot(Colour),
     /// A rolled-out trajectory in this colour.
     Path(Colour),
     /// An arrow of the mean action.
@@ -45,6 +47,7 @@ impl Mark {
                 }
             }
             Self::Dashes(colour) => scene.line(vec![[x + 2.0, y], [x + width - 2.0, y]], dashed_stroke(colour)),
+            Self::Dot(colour) => scene.circle([x + width - 7.0, y], 6.0, Paint::fill(colour)),
             Self::Path(colour) => {
                 let end = [x + width - 4.0, y - 4.0];
                 path(scene, vec![[x + 2.0, y + 4.0], [x + 0.4 * width, y - 3.0], [x + 0.6 * width, y + 2.0], end], colour);
