@@ -148,9 +148,10 @@ fn sample(agent: &mut Agent, lane: usize, policy: &str, effort: &Effort) -> Resu
 /// Q of lane 0 at `actions`.
 pub fn values(agent: &mut Agent, actions: &[Action]) -> Result<Vec<f64>, Error> {
     let weights = agent.weights(0)?;
-    let mut critics = Values::new(agent.config(), agent.dims(), &weights, actions.len() as u32, 1)?;
+    let critics = Values::new(agent.config(), agent.dims(), &weights, actions.len() as u32, 1)?;
     let actions: Vec<f32> = actions.iter().flatten().map(|x| *x as f32).collect();
-    critics.q(&vec![0.0; actions.len() / 2], &actions)
+    // GFP has critics.
+    critics.map_or_else(|| Ok(Vec::new()), |mut critics| critics.q(&vec![0.0; actions.len() / 2], &actions))
 }
 
 /// Share of `actions` that is nearest to each mode.
