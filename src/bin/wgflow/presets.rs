@@ -14,12 +14,13 @@ const LISTED: [&str; 8] = ["batch", "discount", "alpha", "eta", "expectile", "nu
 const LEGEND: &str = "Scores are percent, the mean ± standard deviation over seeds (their number) of all tasks together:
 success for OGBench, the normalised return for D4RL and Minari. \"wgflow presets NAME\" shows all about one preset.";
 
-/// Lists published settings with the scores to expect; one preset's name shows all of it.
+/// List published settings with the scores to expect; one preset's name shows all of it
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  wgflow presets cube\n  wgflow presets gfp/cube-single-play")]
 pub struct Presets {
     /// Part of a name or a benchmark (cube, minari), or one whole name (gfp/cube-single-play)
     filter: Option<String>,
-    /// Prints JSON.
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }

@@ -16,10 +16,10 @@ pub struct ReportFlags {
     /// Run folders, or folders with run folders in them, at any depth
     #[arg(value_name = "DIR", required = true)]
     folders: Vec<PathBuf>,
-    /// Writes report.md, report.json, learning curves and performance profiles (SVG and PNG) to this folder
+    /// Write report.md, report.json, learning curves and performance profiles (SVG and PNG) to this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Prints JSON with every number
+    /// Print JSON with every number
     #[arg(long)]
     json: bool,
     /// A run's score is the mean of its last N evaluations
