@@ -151,7 +151,7 @@ fn non_finite(engine: &Engine, config: &AgentConfig) -> Result<(), Failed> {
         let entries = agent.blueprint().parameters.entries().to_vec();
         let (bias, loss) = if config.name() == "bc" { ("bc_flow", "flow_loss") } else { ("critic", "critic_loss") };
         let bias = entries.iter().find(|e| e.name == format!("{bias}/dense2/bias")).unwrap().tensor.region;
-        agent.machine().write(bias, 1, &[bad]).unwrap();
+        agent.machine().write(bias.column(0), 1, &[bad]).unwrap();
         agent.update(3).unwrap();
         let names = agent.metric_names();
         let lanes = agent.read_metrics().unwrap();

@@ -3,9 +3,10 @@
 
 use wgflow::agents::gfp::PolicyAggregate;
 use wgflow::agents::policy::act_noise;
-use wgflow::agents::{Agent, AgentConfig, BcConfig, FqlConfig, GfpConfig, IfqlConfig, IqlConfig, RebracConfig};
+use wgflow::agents::{ALL, Agent, AgentConfig, BcConfig, FqlConfig, GfpConfig, IfqlConfig, IqlConfig, RebracConfig};
 use wgflow::data::{Dataset, Parts};
 use wgflow::engine::Engine;
+use wgflow::train::{Quiet, RunConfig, Trainer};
 
 const STATES: usize = 4_000;
 
@@ -154,4 +155,37 @@ fn bc_copies_the_data() {
     let cloned = mean_reward(&mut trained(&AgentConfig::Bc(config)), "flow");
     println!("flow {cloned:.3}");
     assert!((-1.3..-0.7).contains(&cloned), "flow {cloned}");
+}
+
+/// No part of a run asks which agent it has: policies with noise of any width or none, with critics or without.
+#[test]
+fn every_agent_trains_is_evaluated_and_drawn() {
+    for (name, default) in ALL {
+        let folder = std::env::temp_dir().join(format!("wgflow-learning-{name}-{}", std::process::id()));
+        let mut agent = default();
+        (agent.common_mut().batch, agent.common_mut().hidden, agent.common_mut().flow_steps) = (16, vec![8], 2);
+        let config = RunConfig {
+            data: "data/pointmaze-medium-navigate/pointmaze-medium-navigate-v0.slim.npz".into(),
+            task: Some(3),
+            env: None,
+            steps: 21,
+            seeds: vec![0, 1],
+            log_every: 10,
+            eval_every: 0,
+            eval_episodes: 1,
+            final_episodes: 1,
+            save_every: 10,
+            agent: agent.clone(),
+        };
+        let mut trainer = Trainer::create(config, &Engine::cpu(Some(1)), &folder).unwrap();
+        let evaluations = trainer.run(&mut Quiet).unwrap();
+        for lane in &evaluations {
+            let policies: Vec<&str> = lane.iter().map(|evaluation| evaluation.policy).collect();
+            assert_eq!(policies, agent.policies());
+        }
+        for picture in ["curves.svg", "field.svg"] {
+            assert!(folder.join(picture).metadata().is_ok_and(|file| file.len() > 0), "{name}: {picture}");
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

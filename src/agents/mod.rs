@@ -208,7 +208,7 @@ impl AgentConfig {
     /// Checks every setting.
     ///
     /// # Errors
-    /// [`Error::Setting`] naming the first that is out of range.
+    /// [`crate::Error::Setting`] naming the first that is out of range.
     pub fn check(&self) -> Result<()> {
         self.common().check()?;
         for (name, values) in self.scalars() {

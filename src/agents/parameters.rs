@@ -65,8 +65,8 @@ impl Parameters {
         net
     }
 
-    /// The mean of a Gaussian policy, mean(s). Its head starts a hundredth as wide (`final_fc_init_scale`), so that first
-    /// actions lie near 0.
+    /// The mean of a Gaussian policy, mean(s). Its head starts with scale 0.01 (`final_fc_init_scale`), a tenth as far from 0
+    /// as the other layers, so that first actions lie near 0.
     pub fn gaussian_actor(&mut self, name: &str, dims: Dims, common: &Common) -> Mlp {
         let net = Mlp::new(&mut self.memory, &[dims.obs], &common.hidden, dims.action, common.actor_layer_norm);
         self.add(name, &net, None, None);
@@ -152,5 +152,40 @@ impl Parameters {
     pub fn whole(&self, arena: Arena) -> Region {
         let cols = self.memory.used()[arena.index()];
         Region { arena, offset: 0, rows: 1, cols, stride: cols }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agents::{FqlConfig, GfpConfig, IqlConfig, RebracConfig};
+
+    const CUBE_SINGLE: Dims = Dims { obs: 28, action: 5 };
+
+    #[test]
+    fn nets_are_as_large_as_the_official_ones() {
+        let counts = |parameters: &Parameters, names: [&str; 3]| names.map(|name| parameters.count(&format!("{name}/")));
+        let (gfp, _) = Parameters::of(&GfpConfig::default(), CUBE_SINGLE);
+        assert_eq!(counts(&gfp, ["critic", "actor", "vabc"]), [1_619_970, 807_941, 840_709]);
+        let (fql, _) = Parameters::of(&FqlConfig::default(), CUBE_SINGLE);
+        assert_eq!(counts(&fql, ["critic", "actor", "bc_flow"]), [1_619_970, 807_941, 808_453]);
+        let (iql, _) = Parameters::of(&IqlConfig::default(), CUBE_SINGLE);
+        assert_eq!(counts(&iql, ["critic", "value", "target_critic"]), [1_619_970, 807_425, 1_619_970]);
+    }
+
+    #[test]
+    fn heads_of_gaussian_policies_start_a_tenth_as_far_from_zero_and_targets_as_copies() {
+        let (parameters, _) = Parameters::of(&RebracConfig::default(), CUBE_SINGLE);
+        let arena = parameters.initial(3);
+        let of = |name: &str| {
+            let entry = parameters.entries().iter().find(|e| e.name == name).unwrap();
+            entry.tensor.pick(entry.tensor.region, &arena)
+        };
+        let largest = |values: Vec<f64>| values.into_iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+        // Glorot's bound of 512 inputs and 5 outputs is 0.108; the scale of 0.01 stands under a root.
+        let head = largest(of("actor/dense4/kernel"));
+        assert!((0.0105..0.0109).contains(&head), "{head}");
+        assert!((0.105..0.109).contains(&largest(of("critic/dense4/kernel"))));
+        assert_eq!(of("actor/dense4/kernel"), of("target_actor/dense4/kernel"));
     }
 }

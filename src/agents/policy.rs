@@ -7,7 +7,7 @@ use super::parameters::Parameters;
 use super::recorder::fixed_scalar;
 use super::{AgentConfig, Algorithm, with_algorithm};
 use crate::engine::{Arena, Engine, Machine, PlanBuilder, PlanId, Region};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernels::matmul_nn::Epilogue;
 use crate::kernels::random::{counter, key, normal_pair, philox, stream};
 use crate::kernels::{Aggregate, best_candidate};
@@ -92,11 +92,11 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// The policy `name` (one of [`AgentConfig::policies`]) of an agent with the given `weights` (a lane's whole weights arena), for
-    /// `rows` states at once.
+    /// The policy `name` (one of [`AgentConfig::policies`]) of an agent with the given `weights` (a lane's whole weights
+    /// arena), for `rows` states at once.
     ///
     /// # Errors
-    /// [`crate::Error::Plan`] if the agent's recording is broken.
+    /// [`Error::Plan`] if the agent's recording is broken.
     pub fn new(config: &AgentConfig, dims: Dims, name: &str, weights: &[f64], rows: u32, threads: usize) -> Result<Self> {
         with_algorithm!(config, agent => Self::of(agent, dims, name, weights, rows, threads))
     }
@@ -141,8 +141,13 @@ impl Policy {
     /// [`Policy::noise_cols`]]).
     ///
     /// # Errors
-    /// [`crate::Error::Plan`] if a slice has the wrong length.
+    /// [`Error::Plan`] if a slice has the wrong length.
     pub fn act(&mut self, observations: &[f32], noise: &[f64]) -> Result<Vec<f32>> {
+        let cols = self.noise_cols();
+        if noise.len() != self.rows() * cols {
+            let problem = format!("{} values of noise for {} states of {cols}", noise.len(), self.rows());
+            return Err(Error::Plan { label: "act".to_owned(), problem });
+        }
         let observations: Vec<f64> = observations.iter().copied().map(f64::from).collect();
         let repeated = self.repeated(&observations);
         for &region in &self.observations {
@@ -186,7 +191,7 @@ impl Values {
     /// an agent without critics.
     ///
     /// # Errors
-    /// [`crate::Error::Plan`] if the agent's recording is broken.
+    /// [`Error::Plan`] if the agent's recording is broken.
     pub fn new(config: &AgentConfig, dims: Dims, weights: &[f64], rows: u32, threads: usize) -> Result<Option<Self>> {
         with_algorithm!(config, agent => Self::of(agent, dims, weights, rows, threads))
     }
@@ -205,7 +210,7 @@ impl Values {
     /// action_dim]).
     ///
     /// # Errors
-    /// [`crate::Error::Plan`] if a slice has the wrong length.
+    /// [`Error::Plan`] if a slice has the wrong length.
     pub fn q(&mut self, observations: &[f32], actions: &[f32]) -> Result<Vec<f64>> {
         let wide = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<_>>();
         self.machine.write(self.input.observation, 0, &wide(observations))?;

@@ -68,9 +68,9 @@ impl Evaluation {
     }
 }
 
-/// Runs `episodes` episodes of every policy of lane `lane`, flows stochastic as trained (fresh noise each step), Gaussian
-/// policies by their mean, actions clipped. Results depend on the weights, the lane's seed and the episode's number only. The first `keep_paths`
-/// episodes keep their trajectories.
+/// Runs `episodes` episodes of every policy of lane `lane`, stochastic as trained (fresh noise each step; Gaussian policies
+/// act by their mean), actions clipped. Results depend on the weights, the lane's seed and the episode's number only. The
+/// first `keep_paths` episodes keep their trajectories.
 ///
 /// # Errors
 /// On a GPU: a lost device. [`crate::Error::Setting`] if a policy's action is not finite.
