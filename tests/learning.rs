@@ -160,22 +160,21 @@ fn bc_copies_the_data() {
 /// No part of a run asks which agent it has: policies with noise of any width or none, with critics or without.
 #[test]
 fn every_agent_trains_is_evaluated_and_drawn() {
-    for (name, default) in ALL {
+    for entry in ALL {
+        let name = entry.name;
         let folder = std::env::temp_dir().join(format!("wgflow-learning-{name}-{}", std::process::id()));
-        let mut agent = default();
+        let mut agent = entry.defaults();
         (agent.common_mut().batch, agent.common_mut().hidden, agent.common_mut().flow_steps) = (16, vec![8], 2);
+        let data = "data/pointmaze-medium-navigate/pointmaze-medium-navigate-v0.slim.npz";
         let config = RunConfig {
-            data: "data/pointmaze-medium-navigate/pointmaze-medium-navigate-v0.slim.npz".into(),
             task: Some(3),
-            env: None,
             steps: 21,
             seeds: vec![0, 1],
             log_every: 10,
             eval_every: 0,
-            eval_episodes: 1,
-            final_episodes: 1,
+            episodes: 1,
             save_every: 10,
-            agent: agent.clone(),
+            ..RunConfig::new(data, agent.clone())
         };
         let mut trainer = Trainer::create(config, &Engine::cpu(Some(1)), &folder).unwrap();
         let evaluations = trainer.run(&mut Quiet).unwrap();
