@@ -78,7 +78,7 @@ impl EngineFlags {
 /// What to train on, for how long, and where to.
 #[derive(Clone, Debug, Args)]
 pub struct TrainFlags {
-    /// Dataset: a file, the folder of a Minari dataset, or a name that `wgflow download` knows
+    /// Dataset: a file of OGBench (.npz), D4RL, Minari or RoboMimic (.hdf5), the folder of a Minari dataset, or a name that `wgflow download` knows
     #[arg(long, value_name = "FILE", help_heading = "Run")]
     pub data: Option<PathBuf>,
     /// Task whose rewards to use, from 1 [default: the environment's own]
@@ -87,6 +87,12 @@ pub struct TrainFlags {
     /// Environment family such as pointmaze-medium [default: from the file's name]
     #[arg(long, value_name = "NAME", help_heading = "Run")]
     pub env: Option<String>,
+    /// Demonstrations of a RoboMimic file to train on, such as `train`; `valid` is then the validation set
+    #[arg(long, value_name = "MASK", help_heading = "Run")]
+    pub mask: Option<String>,
+    /// Observations of a RoboMimic file, in this order [default: every one that is no image]
+    #[arg(long, value_name = "KEYS", value_delimiter = ',', help_heading = "Run")]
+    pub obs_keys: Option<Vec<String>>,
     /// Updates to train for
     #[arg(long, value_name = "N", default_value_t = 1_000_000, help_heading = "Run")]
     pub steps: u64,
@@ -168,6 +174,8 @@ impl TrainFlags {
             data: std::path::absolute(&data).map_err(Error::io(&data, "find"))?,
             task: self.task,
             env: self.env.clone(),
+            mask: self.mask.clone(),
+            obs_keys: self.obs_keys.clone(),
             steps: self.steps,
             seeds,
             log_every: self.log_every,

@@ -29,6 +29,8 @@ pub struct Parts {
     pub env: Option<String>,
     /// Task whose rewards these are, where the environment has several.
     pub task: Option<u32>,
+    /// Returns that count as scores of 0 and 100, where the file says.
+    pub score_range: Option<[f64; 2]>,
     /// Columns of an observation.
     pub obs_dim: usize,
     /// Columns of an action.
@@ -45,6 +47,8 @@ pub struct Parts {
     pub masks: Vec<f32>,
     /// `[transitions]`
     pub terminals: Vec<bool>,
+    /// What the loader decided where the file left a choice, one sentence each; they become warnings.
+    pub notes: Vec<String>,
 }
 
 /// A checked set of transitions (s, a, r, s'), row-major, in the order of the file. Only [`Dataset::from_parts`] makes
@@ -60,6 +64,8 @@ pub struct Dataset {
     pub env: Option<String>,
     /// Task whose rewards these are, where the environment has several.
     pub task: Option<u32>,
+    /// Returns that count as scores of 0 and 100, where the file says.
+    pub score_range: Option<[f64; 2]>,
     /// Columns of an observation.
     pub obs_dim: usize,
     /// Columns of an action.
@@ -105,17 +111,20 @@ impl Dataset {
             let remedy = "mark the last step of every trajectory, also of the last one";
             return Err(Error::content(source, "terminals", "true for the last transition", "false", remedy));
         }
-        let warnings = warnings(&parts);
+        let mut warnings = std::mem::take(&mut parts.notes);
+        warnings.extend(doubts(&parts));
         for action in &mut parts.actions {
             *action = action.clamp(-ACTION_LIMIT, ACTION_LIMIT);
         }
         let hash = hash(&parts);
-        let Parts { name, source, env, task, observations, actions, next_observations, rewards, masks, terminals, .. } = parts;
+        let Parts { name, source, env, task, score_range, .. } = parts;
+        let Parts { observations, actions, next_observations, rewards, masks, terminals, .. } = parts;
         Ok(Self {
             name,
             source,
             env,
             task,
+            score_range,
             obs_dim,
             action_dim,
             observations,
@@ -194,17 +203,18 @@ pub(super) fn check_finite(file: &Path, key: &str, data: &[f32], width: usize, s
     Err(Error::content(file, key, "finite numbers", found, remedy))
 }
 
-fn warnings(parts: &Parts) -> Vec<String> {
+/// What is allowed but probably not meant. That no mask is 0 counts where masks say that a task is solved, or where the
+/// rewards say nothing either: many locomotion environments never end an episode.
+fn doubts(parts: &Parts) -> Vec<String> {
     let mut warnings = Vec::new();
     let task = parts.task.map(|task| format!(" for task {task}")).unwrap_or_default();
-    if successes(&parts.masks) == 0 {
+    let constant = parts.rewards.first().filter(|first| parts.rewards.iter().all(|reward| reward.to_bits() == first.to_bits()));
+    if successes(&parts.masks) == 0 && (parts.task.is_some() || constant.is_some()) {
         warnings.push(format!(
             "masks: no transition succeeds{task} (every mask is 1), so there is little to learn from; use another task or more data"
         ));
     }
-    if let Some(first) = parts.rewards.first()
-        && parts.rewards.iter().all(|reward| reward.to_bits() == first.to_bits())
-    {
+    if let Some(first) = constant {
         warnings
             .push(format!("rewards: every reward{task} is {first}, so all policies look alike; use another task or more data"));
     }

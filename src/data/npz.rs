@@ -44,7 +44,7 @@ pub struct Npz {
 
 /// An element as it stands in the file, before conversion.
 #[derive(Clone, Copy)]
-enum Number {
+pub(super) enum Number {
     Float(f64),
     Integer(i64),
 }
@@ -54,6 +54,27 @@ impl std::fmt::Display for Number {
         match self {
             Self::Float(value) => write!(f, "{value:?}"),
             Self::Integer(value) => write!(f, "{value}"),
+        }
+    }
+}
+
+impl Number {
+    /// As `f32`: a float is rounded, an integer must have an `f32` of its own.
+    pub fn f32(self) -> Option<f32> {
+        match self {
+            Self::Float(value) => Some(narrow(value)).filter(|narrowed| narrowed.is_finite() || !value.is_finite()),
+            // Every integer of up to 24 bits has an f32 of its own.
+            Self::Integer(value) => (value.unsigned_abs() <= 1 << 24).then(|| narrow(widen(value))),
+        }
+    }
+
+    /// As a truth value, if it is 0 or 1.
+    pub fn bool(self) -> Option<bool> {
+        match self {
+            Self::Integer(0) => Some(false),
+            Self::Integer(1) => Some(true),
+            Self::Float(value) if [0.0, 1.0].contains(&value) => Some(value > 0.5),
+            _ => None,
         }
     }
 }
@@ -123,11 +144,7 @@ impl Npz {
     /// # Errors
     /// As [`Npz::shape`]; if the array is larger than the cap, its bytes are damaged, or an element has no `f32`.
     pub fn f32(&self, key: &str) -> Result<Array<f32>> {
-        self.read(key, "numbers in the range of f32", |number| match number {
-            Number::Float(value) => Some(narrow(value)).filter(|narrowed| narrowed.is_finite() || !value.is_finite()),
-            // Every integer of up to 24 bits has an f32 of its own.
-            Number::Integer(value) => (value.unsigned_abs() <= 1 << 24).then(|| narrow(widen(value))),
-        })
+        self.read(key, "numbers in the range of f32", Number::f32)
     }
 
     /// Reads an array as `f64`. An integer must have an exact `f64`.
@@ -157,12 +174,7 @@ impl Npz {
     /// # Errors
     /// As [`Npz::f32`].
     pub fn bools(&self, key: &str) -> Result<Array<bool>> {
-        self.read(key, "only 0 and 1", |number| match number {
-            Number::Integer(0) => Some(false),
-            Number::Integer(1) => Some(true),
-            Number::Float(value) if [0.0, 1.0].contains(&value) => Some(value > 0.5),
-            _ => None,
-        })
+        self.read(key, "only 0 and 1", Number::bool)
     }
 
     /// Reads an array of integers from 0 to 255, for instance text stored as UTF-8.
@@ -250,17 +262,22 @@ impl Npz {
     }
 
     fn missing(&self, key: &str) -> Error {
-        let nearest = self.names().map(|name| (edits(name, key), name)).min().filter(|(edits, _)| *edits <= key.len() / 2);
-        let remedy = match nearest {
-            Some((_, name)) => format!("the nearest is `{name}`: rename it if that is what you mean"),
-            None => "check that this is the file you mean".to_owned(),
-        };
-        let mut found: Vec<_> = self.names().take(16).collect();
-        if self.entries.len() > found.len() {
-            found.push("...");
-        }
-        Error::content(&self.path, key, "an array of this name", format!("only [{}]", found.join(", ")), remedy)
+        missing(&self.path, key, key, &self.names().collect::<Vec<_>>())
     }
+}
+
+/// The error for an array that is not there: `name` is sought among `names`; `key` is its full name in the file.
+pub(super) fn missing(path: &Path, key: &str, name: &str, names: &[&str]) -> Error {
+    let nearest = names.iter().map(|known| (edits(known, name), known)).min().filter(|(edits, _)| *edits <= name.len() / 2);
+    let remedy = match nearest {
+        Some((_, known)) => format!("the nearest is `{known}`: rename it if that is what you mean"),
+        None => "check that this is the file you mean".to_owned(),
+    };
+    let mut found: Vec<_> = names.iter().take(16).copied().collect();
+    if names.len() > found.len() {
+        found.push("...");
+    }
+    Error::content(path, key, "an array of this name", format!("only [{}]", found.join(", ")), remedy)
 }
 
 /// Feeds every element of an array to `sink`; returns the CRC-32 of the whole entry. Anything behind the last element

@@ -30,6 +30,11 @@ pub fn sniff(head: &[u8]) -> bool {
 /// If the file is damaged, an array is missing or of another size than the environment's, a value is not finite, the
 /// last row does not end a trajectory, there is no transition, or nothing gives the rewards of the task.
 pub fn load(path: &Path, options: &LoadOptions) -> Result<Dataset> {
+    Dataset::from_parts(read(path, options, true)?)
+}
+
+/// Reads a file into transitions. NaN and infinities in observations and actions are refused where `strict`.
+pub(super) fn read(path: &Path, options: &LoadOptions, strict: bool) -> Result<Parts> {
     let npz = Npz::open_capped(path, options.max_bytes)?;
     let name = name_of(path);
     let task = task_for(path, &name, options)?;
@@ -40,12 +45,32 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Dataset> {
     let ends = npz.bools("terminals")?.data;
     check_ends(path, &ends)?;
     let observations = npz.f32("observations")?.data;
-    check_finite(path, "observations", &observations, task.obs_dim, &[])?;
     let actions = npz.f32("actions")?.data;
-    // The action in the last row of a trajectory has no successor and is dropped, whatever it is.
-    check_finite(path, "actions", &actions, task.action_dim, &ends)?;
+    if strict {
+        check_finite(path, "observations", &observations, task.obs_dim, &[])?;
+        // The action in the last row of a trajectory has no successor and is dropped, whatever it is.
+        check_finite(path, "actions", &actions, task.action_dim, &ends)?;
+    }
     let (rewards, masks) = labels.read(&npz, &task, &observations)?;
-    Dataset::from_parts(transitions(Rows { name, path, task, ends, observations, actions, rewards, masks }))
+    Ok(transitions(Rows { name, path, task, ends, observations, actions, rewards, masks }))
+}
+
+/// Transitions that succeed in each task of the environment for which the file has rewards.
+pub(super) fn successes(path: &Path, options: &LoadOptions) -> Result<Vec<(u32, usize)>> {
+    let npz = Npz::open_capped(path, options.max_bytes)?;
+    let name = name_of(path);
+    let ends = npz.bools("terminals")?.data;
+    let observations = npz.f32("observations")?.data;
+    let mut found = Vec::new();
+    for id in 1.. {
+        let Ok(task) = task_for(path, &name, &LoadOptions { task: Some(id), ..options.clone() }) else { break };
+        let rows = check_shapes(&npz, &task)?;
+        if let Ok(labels) = Labels::find(&npz, &task, rows) {
+            let (_, masks) = labels.read(&npz, &task, &observations)?;
+            found.push((id, masks.iter().zip(&ends).filter(|(mask, end)| **mask < 0.5 && !**end).count()));
+        }
+    }
+    Ok(found)
 }
 
 /// Loads the validation set of the data set at `path`, if it lies beside it: `x-val.npz` for `x.npz`. For `x.slim.npz`
@@ -237,11 +262,12 @@ fn transitions(rows: Rows) -> Parts {
         rewards,
         masks,
         terminals,
+        ..Parts::default()
     }
 }
 
 /// Drops the last row of every trajectory from an array of `width` columns, in place: the array is held once.
-fn keep_rows(data: &mut Vec<f32>, width: usize, ends: &[bool]) {
+pub(super) fn keep_rows(data: &mut Vec<f32>, width: usize, ends: &[bool]) {
     let mut kept = 0;
     for (row, _) in ends.iter().enumerate().filter(|(_, end)| !**end) {
         // Always so, unless the file changed while it was read; then the lengths disagree and the data set is refused.

@@ -23,6 +23,12 @@ pub struct RunConfig {
     /// Environment family, where the file's name does not tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub env: Option<String>,
+    /// Demonstrations of a RoboMimic file to train on, by the name of their mask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask: Option<String>,
+    /// Observations of a RoboMimic file, in this order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub obs_keys: Option<Vec<String>>,
     /// Updates to train for.
     pub steps: u64,
     /// One seed a lane.
@@ -58,6 +64,8 @@ impl RunConfig {
             data: data.into(),
             task: None,
             env: None,
+            mask: None,
+            obs_keys: None,
             steps: 1_000_000,
             seeds: vec![0],
             log_every: 1000,
@@ -100,7 +108,13 @@ impl RunConfig {
 
     /// What of the dataset to load.
     pub fn load_options(&self) -> LoadOptions {
-        LoadOptions { task: self.task, env: self.env.clone(), ..Default::default() }
+        LoadOptions {
+            task: self.task,
+            env: self.env.clone(),
+            mask: self.mask.clone(),
+            obs_keys: self.obs_keys.clone(),
+            ..Default::default()
+        }
     }
 
     /// What the run's checkpoints belong to: only what decides the numbers counts, so that a run may be continued for

@@ -33,9 +33,9 @@ fn all_refused(group: &str, cases: Vec<(Vec<u8>, &[&str])>) {
 #[test]
 fn files_that_are_something_else_are_called_by_their_name() {
     let cases: Vec<(Vec<u8>, &[&str])> = vec![
-        (b"".to_vec(), &["`format`: expected one of: OGBench npz, found an empty file"]),
+        (b"".to_vec(), &["`format`: expected one of: OGBench npz, D4RL HDF5", "found an empty file"]),
         (b"hello, this is text".to_vec(), &["`format`", "found an unknown format (it begins with \"hello, t\")"]),
-        (b"\x89HDF\r\n\x1a\n....".to_vec(), &["`format`", "an HDF5 file"]),
+        (b"\x89HDF\r\n\x1a\n....".to_vec(), &["`/`: expected sound HDF5 structures"]),
         (f4("(1,)", &[0.0]), &["`format`", "a single npy array", "numpy.savez_compressed"]),
         (b"\x80\x04\x95".to_vec(), &["`format`", "a pickle", "runs code"]),
         (b"\x1f\x8b\x08".to_vec(), &["`format`", "a gzip file", "gunzip"]),

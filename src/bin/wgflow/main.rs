@@ -3,6 +3,7 @@
 mod devices;
 mod doctor;
 mod download;
+mod inspect;
 mod manual;
 mod presets;
 mod report;
@@ -29,6 +30,7 @@ enum Command {
     Download(download::Download),
     Presets(presets::Presets),
     Report(report::ReportFlags),
+    Inspect(inspect::Inspect),
     Devices(devices::Devices),
     Doctor(doctor::Doctor),
     Completions(manual::Completions),
@@ -53,6 +55,7 @@ fn run(whole: clap::Command, algorithm: &agents::Entry, matches: &ArgMatches) ->
         Command::Download(download) => download.run(),
         Command::Presets(presets) => presets.run(),
         Command::Report(report) => report.run(),
+        Command::Inspect(inspect) => inspect.run(),
         Command::Devices(devices) => devices.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Completions(completions) => {
