@@ -15,8 +15,17 @@ pub use faults::point;
 /// # Errors
 /// [`Error::Io`] naming the step that failed; the old file is then untouched.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace_checked(path, bytes, |_| Ok(()))
+}
+
+/// The same; the file beside `path` gets its name only if `check` accepts it. Returns what `check` found.
+///
+/// # Errors
+/// As [`replace`], and whatever `check` returns.
+pub fn replace_checked<T>(path: &Path, bytes: &[u8], check: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
     let beside = beside(path, ".tmp");
-    let written = write_synced(path, &beside, bytes).and_then(|()| put(&beside, path));
+    let written =
+        write_synced(path, &beside, bytes).and_then(|()| check(&beside)).and_then(|found| put(&beside, path).map(|()| found));
     if written.is_err() {
         // The first error is the one to report; the leftover goes as far as that is possible.
         let _ = fs::remove_file(&beside);

@@ -5,6 +5,7 @@ pub mod data;
 pub mod engine;
 pub mod envs;
 pub mod error;
+pub mod export;
 pub mod fetch;
 mod files;
 pub mod kernels;

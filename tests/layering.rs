@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("agents", &["nets", "kernels", "data", "engine", "error"]),
     ("train", &["agents", "envs", "data", "kernels", "engine", "files", "error"]),
     ("report", &["train", "agents", "data", "files", "error"]),
+    ("export", &["train", "agents", "nets", "data", "kernels", "engine", "files", "error"]),
     ("cli", &["report", "train", "agents", "data", "fetch", "files", "engine", "error"]),
 ];
 

@@ -187,7 +187,7 @@ impl Checked {
         let dims = Dims { obs: header.obs_dim, action: header.action_dim };
         let parameters = config.parameters(dims);
         let lane = |lane| Ok(arenas(&self.path, &file, &parameters, lane, &[Arena::Weights])?.remove(0));
-        Ok(Weights { step: header.step, dims, lanes: (0..lanes).map(lane).collect::<Result<_>>()? })
+        Ok(Weights { step: header.step, dims, identity: own, lanes: (0..lanes).map(lane).collect::<Result<_>>()? })
     }
 }
 
@@ -266,6 +266,8 @@ pub struct Weights {
     pub step: u64,
     /// Dimensions of the task.
     pub dims: Dims,
+    /// What they belong to, as the file says.
+    pub identity: Identity,
     /// Each lane's whole weights arena.
     pub lanes: Vec<Vec<f64>>,
 }

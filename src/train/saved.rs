@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::checkpoint::{Checked, Weights};
+use super::checkpoint::{Checked, Identity, Weights};
 use super::run::{RunConfig, RunFolder};
 use crate::agents::policy::Values;
 use crate::agents::{Dims, Policy};
@@ -54,6 +54,11 @@ impl Saved {
         self.weights.step
     }
 
+    /// The settings and the dataset that the checkpoint belongs to.
+    pub const fn identity(&self) -> &Identity {
+        &self.weights.identity
+    }
+
     /// Dimensions of the task.
     pub const fn dims(&self) -> Dims {
         self.weights.dims
@@ -74,12 +79,21 @@ impl Saved {
     /// # Errors
     /// [`Error::Setting`] if the agent has no such policy.
     pub fn policy(&self, name: &str, lane: usize, rows: u32, threads: usize) -> Result<Policy> {
-        let known = self.config.agent.policies();
-        if !known.contains(&name) {
-            let remedy = "name one of its policies";
-            return Err(Error::setting("--policy", format!("one of {}", known.join(", ")), name, remedy));
-        }
+        self.check_policy(name)?;
         Policy::new(&self.config.agent, self.dims(), name, self.weights(lane), rows, threads)
+    }
+
+    /// Checks that the agent has a policy `name`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if it has none.
+    pub fn check_policy(&self, name: &str) -> Result<()> {
+        let known = self.config.agent.policies();
+        if known.contains(&name) {
+            return Ok(());
+        }
+        let remedy = "name one of its policies";
+        Err(Error::setting("--policy", format!("one of {}", known.join(", ")), name, remedy))
     }
 
     /// The critics of a lane, for `rows` pairs at once; `None` for an agent without any.

@@ -3,6 +3,7 @@
 mod devices;
 mod doctor;
 mod download;
+mod export;
 mod inspect;
 mod manual;
 mod presets;
@@ -31,6 +32,7 @@ enum Command {
     Presets(presets::Presets),
     Report(report::ReportFlags),
     Inspect(inspect::Inspect),
+    Export(export::Export),
     Devices(devices::Devices),
     Doctor(doctor::Doctor),
     Completions(manual::Completions),
@@ -56,6 +58,7 @@ fn run(whole: clap::Command, algorithm: &agents::Entry, matches: &ArgMatches) ->
         Command::Presets(presets) => presets.run(),
         Command::Report(report) => report.run(),
         Command::Inspect(inspect) => inspect.run(),
+        Command::Export(export) => export.run(),
         Command::Devices(devices) => devices.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Completions(completions) => {

@@ -1,0 +1,128 @@
+//! `wgflow export`: a trained policy as a file for other programs.
+
+use std::path::{Path, PathBuf};
+
+use wgflow::export::{Exported, Format, Metadata, Observations, Request, export};
+use wgflow::train::{RunFolder, Saved};
+use wgflow::{Error, Result};
+
+/// Write a trained policy as safetensors or ONNX, checked against our own on 1,000 observations before it gets its name.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Export {
+    /// A run's folder, or a checkpoint file inside one
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+    /// The file's format
+    #[arg(long, value_enum)]
+    format: Format,
+    /// The policy: actor, flow, ... [default: the one that the agent is judged by]
+    #[arg(long, value_name = "NAME")]
+    policy: Option<String>,
+    /// The lane
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    lane: usize,
+    /// The checkpoint after this many updates [default: the last]
+    #[arg(long, value_name = "N")]
+    step: Option<u64>,
+    /// Dataset whose observations to check on [default: the run's own if it is there, else standard normal numbers]
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
+    /// The file to write [default: RUN/export/POLICY.FORMAT, for a lane other than 0 RUN/export/POLICY-laneN.FORMAT]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Replace a file that is there
+    #[arg(long)]
+    force: bool,
+}
+
+const EXAMPLES: &str = "Examples:
+  wgflow export runs/cube --format onnx
+  wgflow export runs/cube --format safetensors --policy flow --step 500000 --out flow.safetensors";
+
+impl Export {
+    /// Writes the file and says what it is.
+    pub fn run(self) -> Result<()> {
+        let saved = self.open()?;
+        let policy = self.policy.as_deref().unwrap_or(saved.config.agent.policies()[0]);
+        let out = self.out.clone().unwrap_or_else(|| self.default_file(&saved, policy));
+        if out.exists() && !self.force {
+            let found = format!("{} is there already", out.display());
+            return Err(Error::setting("--out", "a new file", found, "choose another, or replace it with --force"));
+        }
+        let observations = Observations::of(&saved, self.data.as_deref())?;
+        let request = Request { policy, lane: self.lane, format: self.format, out: &out };
+        describe(self.format, &export(&saved, &request, &observations)?);
+        Ok(())
+    }
+
+    /// The last checkpoint, or the one of `--step`.
+    fn open(&self) -> Result<Saved> {
+        let Some(step) = self.step else { return Saved::open(&self.run) };
+        let (folder, _) = RunFolder::open(&self.run)?;
+        let known = folder.checkpoints()?;
+        let Some(checkpoint) = known.iter().find(|checkpoint| checkpoint.step == step) else {
+            let steps: Vec<String> = known.iter().map(|checkpoint| checkpoint.step.to_string()).collect();
+            let expected = format!("one of its checkpoints: {}", steps.join(", "));
+            return Err(Error::setting("--step", expected, step.to_string(), "name one of them"));
+        };
+        Saved::open(&checkpoint.path)
+    }
+
+    fn default_file(&self, saved: &Saved, policy: &str) -> PathBuf {
+        let lane = if self.lane == 0 { String::new() } else { format!("-lane{}", self.lane) };
+        saved.folder.path().join("export").join(format!("{policy}{lane}.{}", self.format.extension()))
+    }
+}
+
+fn describe(format: Format, exported: &Exported) {
+    let Exported { file, bytes, metadata, parity } = exported;
+    println!("{}: {:.1} KiB", file.display(), *bytes as f64 / 1024.0);
+    println!("{}", metadata.summary());
+    println!(
+        "parity: largest difference {:.1e} ({:.0e} allowed), {:.0} % of the elements at -1 or 1",
+        parity.worst,
+        parity.limit,
+        100.0 * parity.clipped
+    );
+    println!("        on {}", parity.source);
+    match format {
+        Format::Onnx => onnx_usage(file, metadata),
+        Format::Safetensors => safetensors_usage(file, metadata),
+    }
+}
+
+fn onnx_usage(file: &Path, about: &Metadata) {
+    let Metadata { obs_dim, action_dim, candidates, .. } = about;
+    let noise = if *candidates > 1 { format!("{candidates}, {action_dim}") } else { action_dim.to_string() };
+    let (input, feed) = match about.noise_cols() {
+        0 => (String::new(), String::new()),
+        _ => (
+            format!(", noise [batch, {noise}] (standard normal, fresh for each action)"),
+            format!(", \"noise\": np.random.randn(len(observation), {noise}).astype(\"f4\")"),
+        ),
+    };
+    println!("inputs: observation [batch, {obs_dim}]{input}");
+    println!("output: action [batch, {action_dim}]");
+    println!("in Python:");
+    println!("  import numpy as np, onnxruntime");
+    println!("  policy = onnxruntime.InferenceSession({:?})", file.display().to_string());
+    println!("  action, = policy.run(None, {{\"observation\": observation{feed}}})");
+}
+
+fn safetensors_usage(file: &Path, about: &Metadata) {
+    println!("input: {}; x @ w0 + b0, GELU (tanh form), x @ w1 + b1, ..., at the end {}", about.input.join(", "), about.output);
+    if about.layer_norm {
+        println!("note: with layer norm after each GELU (norm_scale0, norm_bias0, ...): a reader of w and b alone is wrong");
+    }
+    if about.time_columns > 1 {
+        println!(
+            "note: the time enters as {} sines and cosines: a reader that feeds t itself cannot use this file",
+            about.time_columns
+        );
+    }
+    println!("in Python:");
+    println!("  import json, safetensors");
+    println!("  file = safetensors.safe_open({:?}, \"numpy\")", file.display().to_string());
+    println!("  about, w0 = json.loads(file.metadata()[\"wgflow\"]), file.get_tensor(\"w0\")");
+}

@@ -1,0 +1,58 @@
+//! Observations that exports are checked on.
+
+use std::path::Path;
+
+use crate::agents::policy::act_noise;
+use crate::data;
+use crate::error::{Error, Result};
+use crate::train::Saved;
+
+/// Observations that every export is checked on.
+pub const OBSERVATIONS: usize = 1000;
+
+/// Seed of observations that no dataset gave.
+const SEED: u64 = 0x6f62_7365_7276;
+
+/// [`OBSERVATIONS`] observations.
+#[derive(Clone, Debug)]
+pub struct Observations {
+    /// [rows, obs_dim].
+    pub values: Vec<f32>,
+    /// Where they came from, for people.
+    pub source: String,
+}
+
+impl Observations {
+    /// For the run `saved`: from the dataset `file` where given, else from the run's own dataset if it is still there,
+    /// else standard normal numbers.
+    ///
+    /// # Errors
+    /// Whatever loading a dataset returns; [`Error::Content`] if its observations have other columns than the run's.
+    pub fn of(saved: &Saved, file: Option<&Path>) -> Result<Self> {
+        let own = Some(saved.config.data.as_path()).filter(|own| own.is_file());
+        match file.or(own) {
+            Some(file) => Self::stored(saved, file),
+            None => Ok(Self::standard_normal(saved)),
+        }
+    }
+
+    /// Spread evenly over a dataset.
+    fn stored(saved: &Saved, file: &Path) -> Result<Self> {
+        let dataset = data::load(file, &saved.config.load_options())?;
+        let columns = saved.dims().obs as usize;
+        if dataset.obs_dim != columns {
+            let remedy = "give the run's own dataset with --data";
+            return Err(Error::content(file, "observations", format!("{columns} columns"), dataset.obs_dim.to_string(), remedy));
+        }
+        let row = |i: usize| &dataset.observations[i * dataset.len() / OBSERVATIONS * columns..][..columns];
+        let values = (0..OBSERVATIONS).flat_map(row).copied().collect();
+        Ok(Self { values, source: format!("{OBSERVATIONS} observations of {}", dataset.name) })
+    }
+
+    fn standard_normal(saved: &Saved) -> Self {
+        let row = |i: usize| act_noise(SEED, 0, i as u32, saved.dims().obs as usize);
+        let values = (0..OBSERVATIONS).flat_map(row).map(|x| x as f32).collect();
+        let missing = saved.config.data.display();
+        Self { values, source: format!("{OBSERVATIONS} standard normal observations, since {missing} is not there (see --data)") }
+    }
+}
