@@ -115,6 +115,16 @@ pub enum Error {
         /// The validation message.
         message: String,
     },
+    /// A process that steps environments failed: it did not start, crashed, fell silent, or broke the protocol.
+    #[error("{env}: {problem}; {remedy}")]
+    Environment {
+        /// The environment's id.
+        env: String,
+        /// What happened, with the process's last words where it left any.
+        problem: String,
+        /// What the user can do.
+        remedy: String,
+    },
     /// A loss became NaN or infinite.
     #[error("lane {lane}: `{loss}` became non-finite at update {step}; the last good checkpoint is kept")]
     Diverged {
@@ -168,6 +178,11 @@ impl Error {
             found: found.into(),
             remedy: remedy.into(),
         }
+    }
+
+    /// An [`Error::Environment`].
+    pub fn environment(env: impl Into<String>, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::Environment { env: env.into(), problem: problem.into(), remedy: remedy.into() }
     }
 
     /// An [`Error::Setting`].

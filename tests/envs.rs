@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 use wgflow::Result;
-use wgflow::envs::{Environment, Episode, Maze, PointMaze, Row, Step, SuccessTiming, episode_seed, rollout};
+use wgflow::envs::{Environment, Episode, LocalEnvs, Maze, PointMaze, Row, Step, SuccessTiming, episode_seed, rollout};
 
 /// One recorded rollout; `fixtures/point_maze.py` documents the fields.
 struct Recorded {
@@ -160,7 +160,7 @@ fn whole_rollouts_and_their_flags_follow_ogbench() {
         replay(&record, false, |i, ours, theirs, step| {
             end = distance(ours, theirs);
             worst = worst.max(end);
-            total += f64::from(step.reward);
+            total += step.reward;
             let theirs = [&record.success, &record.terminated, &record.truncated].map(|flags| flags.contains(&i));
             assert_eq!([step.success, step.terminated, step.truncated], theirs, "{} step {i}", record.maze);
         });
@@ -248,8 +248,34 @@ fn actions_are_clipped_and_bad_ones_refused() {
     assert!(PointMaze::new("antmaze-medium", 1).expect_err("no ant").to_string().contains("pointmaze-giant"));
 }
 
-fn mazes(name: &str, task: u32, count: usize) -> Vec<Box<dyn Environment>> {
-    (0..count).map(|_| Box::new(PointMaze::new(name, task).expect("a maze")) as Box<dyn Environment>).collect()
+fn mazes(name: &str, task: u32, count: usize) -> LocalEnvs {
+    let maze = || Box::new(PointMaze::new(name, task).expect("a maze")) as Box<dyn Environment>;
+    LocalEnvs::new((0..count).map(|_| maze()).collect()).expect("mazes alike")
+}
+
+/// An environment with observations of three values.
+struct Other(PointMaze);
+
+impl Environment for Other {
+    fn obs_dim(&self) -> usize {
+        3
+    }
+
+    fn action_dim(&self) -> usize {
+        2
+    }
+
+    fn horizon(&self) -> usize {
+        1
+    }
+
+    fn reset(&mut self, seed: u64) -> Result<Vec<f32>> {
+        self.0.reset(seed)
+    }
+
+    fn step(&mut self, action: &[f32]) -> Result<Step> {
+        self.0.step(action)
+    }
 }
 
 /// Noise in [-1, 1) from a row's episode and step alone, as a policy must draw it.
@@ -346,7 +372,10 @@ fn the_number_of_environments_does_not_change_an_episode() {
 #[test]
 fn a_rollout_refuses_what_it_cannot_run() {
     let mut policy = oracle("pointmaze-medium", 1, 0.0);
-    assert!(rollout(&mut [], 1, 0, 0, &mut policy).expect_err("no environment").to_string().contains("at least 1"));
+    assert!(LocalEnvs::new(Vec::new()).err().expect("no environment").to_string().contains("at least 1"));
+    let maze = PointMaze::new("pointmaze-medium", 1).expect("a maze");
+    let mixed = LocalEnvs::new(vec![Box::new(maze.clone()), Box::new(Other(maze))]).err().expect("two shapes").to_string();
+    assert!(mixed.contains("here (2, 2), found (3, 2)"), "{mixed}");
     assert_eq!(rollout(&mut mazes("pointmaze-medium", 1, 2), 0, 0, 0, &mut policy).expect("nothing to do"), []);
     let short = &mut |_: &[f32], _: &[Row]| Ok(vec![0.0; 3]);
     let error = rollout(&mut mazes("pointmaze-medium", 1, 2), 2, 0, 0, short).expect_err("three values for two rows");

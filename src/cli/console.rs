@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::evaluator::Evaluator;
 use super::signal;
 use crate::train::{Evaluation, Observer, Progress, Stop};
 
@@ -16,16 +17,17 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 pub(super) struct Console {
     bar: Option<ProgressBar>,
     last_line: Option<Instant>,
+    evaluator: Option<Evaluator>,
 }
 
 impl Console {
-    pub(super) fn new(steps: u64) -> Self {
+    pub(super) fn new(steps: u64, evaluator: Option<Evaluator>) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let style =
                 ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::new(steps).with_style(style)
         });
-        Self { bar, last_line: None }
+        Self { bar, last_line: None, evaluator }
     }
 
     /// Prints a line without tearing the bar.
@@ -33,6 +35,13 @@ impl Console {
         match &self.bar {
             Some(bar) => bar.suspend(|| println!("{line}")),
             None => println!("{line}"),
+        }
+    }
+
+    /// Waits for evaluations that are still going on.
+    pub(super) fn finish(&mut self) {
+        if let Some(evaluator) = &mut self.evaluator {
+            evaluator.finish(&|line| println!("{line}"), &|| signal::stop().is_some());
         }
     }
 
@@ -66,6 +75,8 @@ fn clock(time: Duration) -> String {
 
 impl Observer for Console {
     fn progress(&mut self, progress: &Progress<'_>) {
+        let news = self.evaluator.as_mut().map_or_else(Vec::new, Evaluator::news);
+        news.iter().for_each(|line| self.say(line));
         if let Some(bar) = &self.bar {
             bar.set_position(progress.step);
             bar.set_message(summary(progress));
@@ -84,6 +95,9 @@ impl Observer for Console {
     }
 
     fn saved(&mut self, file: &Path) {
+        if let Some(evaluator) = &mut self.evaluator {
+            evaluator.saved(file);
+        }
         if file.extension().is_some_and(|e| e == "png") {
             self.say(&format!("drew {}", file.display()));
         }

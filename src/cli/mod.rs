@@ -3,6 +3,7 @@
 
 mod console;
 pub mod doctor;
+mod evaluator;
 pub mod settings;
 mod signal;
 pub mod summary;
@@ -13,6 +14,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use crate::error::{Error, Result};
+use crate::train::Stop;
 
 /// Reads the command line as `command` declares it, runs `run` on it, and turns all that can happen into an exit code:
 /// wrong usage is 64 (help and version are no errors), a panic 70.
@@ -51,6 +53,22 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
+/// Begins to listen to Ctrl-C and termination, for work that asks [`proceed`].
+pub fn listen() {
+    signal::listen();
+}
+
+/// Whether to go on: an error once a signal asked to stop. `step` is the update that is worked on.
+///
+/// # Errors
+/// [`Error::Interrupted`].
+pub fn proceed(step: u64) -> Result<()> {
+    match signal::stop() {
+        Some(stop) => Err(Error::Interrupted { step, preempted: stop == Stop::System }),
+        None => Ok(()),
+    }
+}
+
 /// Turns a result into what the process leaves behind: one line on standard error, and an exit code.
 pub fn finish(result: Result<()>) -> ExitCode {
     match result {
@@ -63,12 +81,12 @@ pub fn finish(result: Result<()>) -> ExitCode {
 }
 
 /// The exit code of an error, one meaning each for people and schedulers: 64 usage, 65 bad data, 69 no adapter or too
-/// small, 70 our bug, 73 folder in use, 74 disk or network, 75 try again (resumes), 76 diverged, 130 interrupted.
+/// small or no environment, 70 our bug, 73 folder in use, 74 disk or network, 75 try again (resumes), 76 diverged, 130 interrupted.
 pub const fn exit_code(error: &Error) -> u8 {
     match error {
         Error::Setting { .. } => 64,
         Error::Content { .. } => 65,
-        Error::Adapter { .. } | Error::Limit { .. } | Error::OutOfMemory { .. } => 69,
+        Error::Adapter { .. } | Error::Limit { .. } | Error::OutOfMemory { .. } | Error::Environment { .. } => 69,
         Error::Plan { .. } | Error::Device { .. } => 70,
         Error::Io { .. } | Error::Network { .. } => 74,
         Error::DeviceLost { .. } | Error::Timeout { .. } | Error::Interrupted { preempted: true, .. } => 75,

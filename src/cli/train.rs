@@ -6,6 +6,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, ValueEnum};
 
 use super::console::Console;
+use super::evaluator::{Evaluator, EvaluatorFlags};
 use super::{signal, summary};
 use crate::agents::AgentConfig;
 use crate::engine::Engine;
@@ -107,8 +108,8 @@ pub struct TrainFlags {
     /// Folder for the run: settings, metrics, checkpoints, pictures
     #[arg(long, value_name = "DIR", default_value = "runs/latest", help_heading = "Run")]
     pub out: PathBuf,
-    /// Continue the run in this folder, bit for bit, with its own settings (only --steps, --engine, --adapter and
-    /// --threads may stand beside it)
+    /// Continue the run in this folder, bit for bit, with its own settings (only --steps, --eval-env, --python, --engine,
+    /// --adapter and --threads may stand beside it)
     #[arg(long, value_name = "DIR", help_heading = "Run")]
     pub resume: Option<PathBuf>,
     /// Updates between two lines of metrics
@@ -132,6 +133,9 @@ pub struct TrainFlags {
     /// Write TensorBoard event files too
     #[arg(long, help_heading = "Run")]
     pub tensorboard: bool,
+    /// Where to evaluate beside training.
+    #[command(flatten)]
+    pub evaluator: EvaluatorFlags,
     /// Where to run.
     #[command(flatten)]
     pub engine: EngineFlags,
@@ -153,7 +157,7 @@ fn located(data: &Path) -> Result<PathBuf> {
 }
 
 /// Flags that may stand beside --resume: none of them changes the numbers.
-const BESIDE_RESUME: [&str; 5] = ["resume", "steps", "engine", "adapter", "threads"];
+const BESIDE_RESUME: [&str; 7] = ["resume", "steps", "engine", "adapter", "threads", "eval_env", "python"];
 
 impl TrainFlags {
     fn seeds(&self) -> Result<Seeds> {
@@ -183,11 +187,25 @@ impl TrainFlags {
             eval_episodes: self.eval_episodes,
             episodes: self.episodes,
             save_every: self.save_every,
-            keep_every: self.keep_every,
+            keep_every: self.kept()?,
             tensorboard: self.tensorboard,
             preset: preset.map(str::to_owned),
             agent,
         })
+    }
+
+    /// Checkpoints that will be evaluated have to be written, and to stay until then.
+    fn kept(&self) -> Result<u64> {
+        if self.evaluator.eval_env.is_none() || self.eval_every == 0 {
+            return Ok(self.keep_every);
+        }
+        for (flag, other) in [("--save-every", self.save_every), ("--keep-every", self.keep_every)] {
+            if other > 0 && !self.eval_every.is_multiple_of(other) {
+                let expected = format!("a divisor of --eval-every {}, since checkpoints are evaluated", self.eval_every);
+                return Err(Error::setting(flag, expected, other.to_string(), "change one of the two"));
+            }
+        }
+        Ok(if self.keep_every == 0 { self.eval_every } else { self.keep_every })
     }
 
     /// Trains `agent`, whose settings began with `preset`, or resumes; prints the result as the last line. `matches` tell which
@@ -208,9 +226,13 @@ impl TrainFlags {
             None => Trainer::create(self.config(agent, preset)?, &engine, &self.out)?,
         };
         summary::describe(&trainer);
-        let mut console = Console::new(trainer.config().steps);
+        let evaluator = Evaluator::start(&self.evaluator, trainer.config(), trainer.folder())?;
+        let mut console = Console::new(trainer.config().steps, evaluator);
         let result = trainer.run(&mut console);
         console.close();
+        if result.is_ok() {
+            console.finish();
+        }
         if let Err(Error::Interrupted { .. }) = result {
             eprintln!("continue with --resume {}", trainer.folder().path().display());
         }

@@ -1,21 +1,28 @@
-//! Environments that need no Python: OGBench's point mazes, and the loop that lets a policy act in them.
+//! Environments: OGBench's point mazes without Python, everything else in processes of Python, and the loop that lets a
+//! policy act in them.
 //!
-//! [`PointMaze`] follows OGBench 1.2.2 on MuJoCo 4.0.0 to rounding errors; [`point_maze`] gives the figures. [`rollout()`]
-//! drives any [`Environment`] in lockstep, so that one batched call of the policy serves them all.
+//! [`PointMaze`] follows OGBench 1.2.2 on MuJoCo 4.0.0 to rounding errors; [`point_maze`] gives the figures.
+//! [`ProcessEnvs`] serves the real ones. [`rollout()`] drives any [`Environments`] in lockstep, so that one batched call of
+//! the policy serves them all.
 
 mod contact;
+mod local;
 pub mod maze;
 pub mod point_maze;
+pub mod process;
+pub mod python;
 pub mod rollout;
 
 use crate::error::Result;
 
 pub use contact::RADIUS;
+pub use local::LocalEnvs;
 pub use maze::{CELL, Cell, Maze};
 pub use point_maze::{PointMaze, SuccessTiming};
+pub use process::{ProcessEnvs, ProcessOptions};
 pub use rollout::{Episode, Path, Policy, Row, episode_seed, rollout};
 
-/// What a policy acts in. Calls can fail, so that an environment may live in another process.
+/// What a policy acts in.
 pub trait Environment: Send {
     /// Number of values of an observation.
     fn obs_dim(&self) -> usize;
@@ -40,13 +47,47 @@ pub trait Environment: Send {
     fn step(&mut self, action: &[f32]) -> Result<Step>;
 }
 
+/// Several environments alike, served in one call: what [`rollout()`] drives, here or in other processes.
+pub trait Environments: Send {
+    /// Number of environments, at least 1.
+    fn count(&self) -> usize;
+
+    /// Number of values of an observation.
+    fn obs_dim(&self) -> usize;
+
+    /// Number of values of an action; each is within [-1, 1].
+    fn action_dim(&self) -> usize;
+
+    /// Steps after which an episode is cut off.
+    fn horizon(&self) -> usize;
+
+    /// Whether the environment tells successes; before the first step, as far as is known.
+    fn tells_success(&self) -> bool {
+        true
+    }
+
+    /// Starts an episode in each environment (index, seed) of `starts`; the first observations in that order, row-major
+    /// `[starts, obs_dim]`. As in [`Environment::reset`], the seed decides everything random in the episode.
+    ///
+    /// # Errors
+    /// Whatever keeps an environment from starting.
+    fn reset(&mut self, starts: &[(usize, u64)]) -> Result<Vec<f32>>;
+
+    /// Acts once in every environment that is `active` (`[count]`), with its row of `actions`, row-major `[count,
+    /// action_dim]`; one [`Step`] for each active environment, in order.
+    ///
+    /// # Errors
+    /// [`crate::Error::Setting`] if an action is not finite; whatever an environment reports.
+    fn step(&mut self, active: &[bool], actions: &[f32]) -> Result<Vec<Step>>;
+}
+
 /// What one action led to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     /// What the policy sees next, `[obs_dim]`.
     pub observation: Vec<f32>,
     /// Reward of this step.
-    pub reward: f32,
+    pub reward: f64,
     /// Whether the goal counts as reached in this step.
     pub success: bool,
     /// Whether the episode ended because of what happened in it.

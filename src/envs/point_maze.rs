@@ -46,7 +46,7 @@ const TELEPORT_REACH: f64 = 1.5;
 const TELEPORT_STREAM: u64 = 1 << 32;
 
 /// Which position of a step decides whether it succeeds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum SuccessTiming {
     /// The one before the action, as OGBench does since 1.2.0: a goal first reached in the last step does not count.
     #[default]

@@ -6,7 +6,7 @@
 //! An episode depends on the seed, its index and the policy's row alone, not on n: its reset seed is
 //! [`episode_seed`], and the policy is told (episode, step) of each row to draw its noise from.
 
-use super::{Environment, mix};
+use super::{Environments, Step, mix};
 use crate::error::{Error, Result};
 
 /// Which episode and step a row of a batch belongs to.
@@ -16,8 +16,8 @@ pub struct Row {
     pub episode: usize,
     /// Step within the episode, from 0.
     pub step: usize,
-    /// False once the environment's quota is used up: its last observation stays in the batch, so that the batch has one
-    /// size throughout, and the action is ignored.
+    /// False once the environment's quota is used up: its last observation (zeros if it had no episode) stays in the
+    /// batch, so that the batch has one size throughout, and the action is ignored.
     pub active: bool,
 }
 
@@ -52,77 +52,88 @@ pub fn episode_seed(seed: u64, episode: usize) -> u64 {
     mix(seed, episode as u64)
 }
 
-/// An environment and the episode that runs in it.
-struct Slot<'a> {
-    env: &'a mut Box<dyn Environment>,
+/// An environment's row of the batch, and the episode that runs in it.
+struct Slot {
     row: Row,
     observation: Vec<f32>,
     running: Episode,
 }
 
-impl<'a> Slot<'a> {
-    fn start(env: &'a mut Box<dyn Environment>, episode: usize, plan: &Plan) -> Result<Self> {
+impl Slot {
+    /// One that waits for its first episode, if it gets one.
+    fn new(episode: usize, obs_dim: usize) -> Self {
         let row = Row { episode, step: 0, active: false };
-        let running = Episode { success: false, total_reward: 0.0, length: 0, path: None };
-        let mut slot = Self { env, row, observation: Vec::new(), running };
-        slot.begin(episode, plan)?;
-        Ok(slot)
+        Self { row, observation: vec![0.0; obs_dim], running: NOT_STARTED }
     }
 
-    fn begin(&mut self, episode: usize, plan: &Plan) -> Result<()> {
-        self.observation = self.env.reset(episode_seed(plan.seed, episode))?;
-        self.row = Row { episode, step: 0, active: episode < plan.episodes };
-        let path = (episode < plan.keep_paths).then(|| Path { observations: self.observation.clone(), actions: Vec::new() });
-        self.running = Episode { success: false, total_reward: 0.0, length: 0, path };
-        Ok(())
+    fn begin(&mut self, episode: usize, observation: &[f32], plan: &Plan) {
+        self.observation = observation.to_vec();
+        self.row = Row { episode, step: 0, active: true };
+        let path = || Path { observations: observation.to_vec(), actions: Vec::new() };
+        self.running = Episode { path: (episode < plan.keep_paths).then(path), ..NOT_STARTED };
     }
 
-    /// Acts; the episode, if this step ended it.
-    fn step(&mut self, action: &[f32]) -> Result<Option<Episode>> {
-        let step = self.env.step(action)?;
+    /// Takes in a step; the episode, if it ended. The horizon is asked for as well, so that an environment that never ends
+    /// cannot hang an evaluation.
+    fn take(&mut self, step: Step, action: &[f32], horizon: usize) -> Option<Episode> {
         self.row.step += 1;
         let running = &mut self.running;
         running.success = step.success;
-        running.total_reward += f64::from(step.reward);
+        running.total_reward += step.reward;
         running.length = self.row.step;
         if let Some(path) = &mut running.path {
             path.observations.extend_from_slice(&step.observation);
             path.actions.extend_from_slice(action);
         }
         self.observation = step.observation;
-        // The horizon is asked for as well, so that an environment that never ends cannot hang an evaluation.
-        let ended = step.terminated || step.truncated || self.row.step >= self.env.horizon();
-        Ok(ended.then(|| running.clone()))
+        let ended = step.terminated || step.truncated || self.row.step >= horizon;
+        ended.then(|| running.clone())
     }
 }
 
+const NOT_STARTED: Episode = Episode { success: false, total_reward: 0.0, length: 0, path: None };
+
 /// What [`rollout`] was asked for.
 struct Plan {
-    episodes: usize,
     seed: u64,
     keep_paths: usize,
 }
 
-/// Runs `episodes` episodes in `envs` (n of them, all alike) and returns them in order of their index; the first
-/// `keep_paths` carry their trajectory.
+/// Starts the episodes (slot, episode) of `starts`.
+fn begin(envs: &mut dyn Environments, slots: &mut [Slot], starts: &[(usize, usize)], plan: &Plan) -> Result<()> {
+    if starts.is_empty() {
+        return Ok(());
+    }
+    let seeds: Vec<(usize, u64)> = starts.iter().map(|&(slot, episode)| (slot, episode_seed(plan.seed, episode))).collect();
+    let first = envs.reset(&seeds)?;
+    for (&(slot, episode), observation) in starts.iter().zip(first.chunks_exact(envs.obs_dim())) {
+        slots[slot].begin(episode, observation, plan);
+    }
+    Ok(())
+}
+
+/// Runs `episodes` episodes in `envs` (n of them) and returns them in order of their index; the first `keep_paths` carry
+/// their trajectory.
 ///
 /// `policy` sees n rows in every call. The results do not depend on n if each row of its answer depends on that row alone
 /// and random numbers are drawn from its [`Row`].
 ///
 /// # Errors
-/// [`Error::Setting`] if there is no environment, if they differ in shape, or if the policy answers with another number
-/// of values; and whatever an environment or the policy reports.
+/// [`Error::Setting`] if the policy answers with another number of values; and whatever an environment or the policy
+/// reports.
 pub fn rollout(
-    envs: &mut [Box<dyn Environment>],
+    envs: &mut dyn Environments,
     episodes: usize,
     seed: u64,
     keep_paths: usize,
     policy: &mut Policy,
 ) -> Result<Vec<Episode>> {
-    let (count, action_dim) = (envs.len(), common_shape(envs)?.1);
-    let plan = Plan { episodes, seed, keep_paths };
+    let (count, action_dim, horizon) = (envs.count(), envs.action_dim(), envs.horizon());
+    let plan = Plan { seed, keep_paths };
     let mut finished: Vec<Option<Episode>> = vec![None; episodes];
-    let mut slots: Vec<Slot> = envs.iter_mut().enumerate().map(|(i, env)| Slot::start(env, i, &plan)).collect::<Result<_>>()?;
+    let mut slots: Vec<Slot> = (0..count).map(|i| Slot::new(i, envs.obs_dim())).collect();
+    let first: Vec<(usize, usize)> = (0..count.min(episodes)).map(|i| (i, i)).collect();
+    begin(envs, &mut slots, &first, &plan)?;
     while slots.iter().any(|slot| slot.row.active) {
         let observations: Vec<f32> = slots.iter().flat_map(|slot| slot.observation.iter().copied()).collect();
         let rows: Vec<Row> = slots.iter().map(|slot| slot.row).collect();
@@ -132,33 +143,18 @@ pub fn rollout(
             let remedy = "return one action per row, finished rows included";
             return Err(Error::setting("policy", expected, actions.len().to_string(), remedy));
         }
-        for (slot, action) in slots.iter_mut().zip(actions.chunks_exact(action_dim.max(1))).filter(|(slot, _)| slot.row.active) {
-            let Some(episode) = slot.step(action)? else { continue };
-            let index = slot.row.episode;
-            finished[index] = Some(episode);
-            if index + count < episodes {
-                slot.begin(index + count, &plan)?;
-            } else {
-                slot.row.active = false;
-            }
+        let active: Vec<bool> = rows.iter().map(|row| row.active).collect();
+        let steps = envs.step(&active, &actions)?;
+        let mut next = Vec::new();
+        for ((index, slot), step) in slots.iter_mut().enumerate().filter(|(_, slot)| slot.row.active).zip(steps) {
+            let action = &actions[index * action_dim..][..action_dim];
+            let Some(episode) = slot.take(step, action, horizon) else { continue };
+            let done = slot.row.episode;
+            finished[done] = Some(episode);
+            slot.row.active = false;
+            next.extend((done + count < episodes).then_some((index, done + count)));
         }
+        begin(envs, &mut slots, &next, &plan)?;
     }
     Ok(finished.into_iter().flatten().collect())
-}
-
-/// (obs_dim, action_dim) of all environments.
-fn common_shape(envs: &[Box<dyn Environment>]) -> Result<(usize, usize)> {
-    let shape = |env: &dyn Environment| (env.obs_dim(), env.action_dim());
-    let Some(first) = envs.first().map(|env| shape(env.as_ref())) else {
-        return Err(Error::setting("environments", "at least 1", "0", "make one before evaluating"));
-    };
-    match envs.iter().map(|env| shape(env.as_ref())).find(|&other| other != first) {
-        None => Ok(first),
-        Some(other) => Err(Error::setting(
-            "environments",
-            format!("one shape (observation, action), here {first:?}"),
-            format!("{other:?}"),
-            "evaluate each kind of environment on its own",
-        )),
-    }
 }

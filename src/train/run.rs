@@ -137,6 +137,14 @@ pub struct Checkpoint {
     pub path: PathBuf,
 }
 
+impl Checkpoint {
+    /// The checkpoint at `path`, if that is the name of one.
+    pub fn at(path: PathBuf) -> Option<Self> {
+        let step = path.file_name()?.to_str()?.strip_suffix(".safetensors")?.parse().ok()?;
+        Some(Self { step, path })
+    }
+}
+
 /// A run's folder.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
@@ -232,9 +240,7 @@ impl RunFolder {
         }
         let mut found = Vec::new();
         for entry in std::fs::read_dir(&folder).map_err(Error::io(&folder, "read"))? {
-            let path = entry.map_err(Error::io(&folder, "read"))?.path();
-            let step = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".safetensors")?.parse().ok());
-            found.extend(step.map(|step| Checkpoint { step, path }));
+            found.extend(Checkpoint::at(entry.map_err(Error::io(&folder, "read"))?.path()));
         }
         found.sort();
         Ok(found)

@@ -3,11 +3,13 @@
 mod devices;
 mod doctor;
 mod download;
+mod eval;
 mod export;
 mod inspect;
 mod manual;
 mod presets;
 mod report;
+mod setup;
 mod train;
 
 use std::ffi::OsString;
@@ -33,6 +35,8 @@ enum Command {
     Report(report::ReportFlags),
     Inspect(inspect::Inspect),
     Export(export::Export),
+    Eval(Box<eval::Eval>),
+    Setup(setup::Setup),
     Devices(devices::Devices),
     Doctor(doctor::Doctor),
     Completions(manual::Completions),
@@ -59,6 +63,8 @@ fn run(whole: clap::Command, algorithm: &agents::Entry, matches: &ArgMatches) ->
         Command::Report(report) => report.run(),
         Command::Inspect(inspect) => inspect.run(),
         Command::Export(export) => export.run(),
+        Command::Eval(eval) => eval.run(),
+        Command::Setup(setup) => setup.run(),
         Command::Devices(devices) => devices.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Completions(completions) => {
