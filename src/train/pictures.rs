@@ -25,7 +25,11 @@ type PanelOf = (&'static str, bool, &'static [(&'static str, &'static str)]);
 const PANELS: &[PanelOf] = &[
     ("Critic loss", true, &[("train", "train/critic_loss"), ("validation", "val/critic_loss")]),
     ("Q of the batch", false, &[("mean", "train/q_mean"), ("min", "train/q_min"), ("max", "train/q_max")]),
-    ("Flow loss (weighted)", true, &[("train", "train/flow_loss"), ("validation", "val/flow_loss")]),
+    ("Value loss", true, &[("train", "train/value_loss"), ("validation", "val/value_loss")]),
+    ("V of the batch", false, &[("mean", "train/v_mean"), ("min", "train/v_min"), ("max", "train/v_max")]),
+    ("Actor loss", false, &[("train", "train/actor_loss"), ("validation", "val/actor_loss")]),
+    ("Distance to the data's actions", true, &[("train", "train/bc_loss"), ("validation", "val/bc_loss")]),
+    ("Flow loss", true, &[("train", "train/flow_loss"), ("validation", "val/flow_loss")]),
     ("Distillation loss", true, &[("train", "train/distill_loss"), ("validation", "val/distill_loss")]),
     (
         "Guidance g",
