@@ -6,7 +6,9 @@ use wgflow::export::{Exported, Format, Metadata, Observations, Request, export};
 use wgflow::train::{RunFolder, Saved};
 use wgflow::{Error, Result};
 
-/// Write a trained policy as safetensors or ONNX, checked against our own on 1,000 observations before it gets its name.
+/// Write a trained policy as safetensors or ONNX
+///
+/// The file is read back and compared with our own forward on 1,000 observations before it gets its name.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Export {

@@ -8,8 +8,9 @@ use wgflow::cli;
 use wgflow::report::{Method, Metric, Options, Protocol, Published, Report, Task};
 use wgflow::train::published;
 
-/// Aggregate run folders: scores by task and seed, means and intervals, published scores, curves; flags what is missing,
-/// diverged or there twice.
+/// Say what many runs say together: scores by task and seed, intervals, published scores, curves
+///
+/// Runs that are missing, unfinished, diverged or there twice are named and not averaged.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: wgflow report runs --protocol gfp --out report")]
 pub struct ReportFlags {
