@@ -194,7 +194,7 @@ impl Eval {
     fn print(&self, record: &Record, mark: &str) -> Result<()> {
         if self.json {
             let line = serde_json::to_string(record).map_err(std::io::Error::other);
-            return table::say(&line.map_err(Error::io("standard output", "write"))?);
+            return cli::print(&line.map_err(Error::io("standard output", "write"))?);
         }
         table::row(record, mark)
     }

@@ -30,7 +30,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(train::Train),
-    Eval(Box<eval::Eval>),
+    Eval(eval::Eval),
     Report(report::ReportFlags),
     Export(export::Export),
     Presets(presets::Presets),

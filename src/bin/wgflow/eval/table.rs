@@ -1,21 +1,10 @@
 //! What `wgflow eval` prints: what is measured, a row for each evaluation, and what a protocol makes of them.
 
-use std::io::Write as _;
-
 use wgflow::envs::python::Packages;
 use wgflow::train::environment::Setting;
 use wgflow::train::statistics::wilson;
 use wgflow::train::{EnvSpec, Opened, Protocol, Record};
-use wgflow::{Error, Result};
-
-/// Writes a line on standard output.
-pub fn say(line: &str) -> Result<()> {
-    match writeln!(std::io::stdout(), "{line}") {
-        // Whoever reads the output has seen enough; the results are in the file.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(Error::io("standard output", "write")),
-    }
-}
+use wgflow::{Result, cli};
 
 /// What may make scores differ from others.
 pub fn notes(spec: &EnvSpec, setting: &Setting, protocol: Option<Protocol>) -> Vec<String> {
@@ -41,11 +30,11 @@ pub fn head(spec: &EnvSpec, opened: &Opened, episodes: usize) -> Result<()> {
     let built_in = if matches!(spec, EnvSpec::BuiltIn(_)) { ", built in (--env runs OGBench's own)" } else { "" };
     let timing = success_timing.as_ref().map_or_else(String::new, |timing| format!(", success timing {timing}"));
     let versions: Vec<String> = versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
-    say(&format!("env: {env}{built_in}{timing}"))?;
-    say(&format!("versions: {}", versions.join(", ")))?;
-    say(&format!("episodes: {episodes}, {} environments side by side", opened.envs.count()))?;
-    say("intervals: 95 % over episodes, Wilson for success, Student t for the others")?;
-    say(&line(["update", "lane"], ["policy", "success %", "return", "length", "normalised", ""]))
+    cli::print(&format!("env: {env}{built_in}{timing}"))?;
+    cli::print(&format!("versions: {}", versions.join(", ")))?;
+    cli::print(&format!("episodes: {episodes}, {} environments side by side", opened.envs.count()))?;
+    cli::print("intervals: 95 % over episodes, Wilson for success, Student t for the others")?;
+    cli::print(&line(["update", "lane"], ["policy", "success %", "return", "length", "normalised", ""]))
 }
 
 /// An evaluation's row; `mark` says more about it.
@@ -57,7 +46,7 @@ pub fn row(record: &Record, mark: &str) -> Result<()> {
     let length = cell(Some(record.length), intervals.length, 1);
     let normalised = cell(record.normalized, intervals.normalized, 1);
     let numbers = [step.to_string(), lane.to_string()];
-    say(&line(numbers.each_ref().map(String::as_str), [policy, &success, &total_reward, &length, &normalised, mark]))
+    cli::print(&line(numbers.each_ref().map(String::as_str), [policy, &success, &total_reward, &length, &normalised, mark]))
 }
 
 fn line([update, lane]: [&str; 2], [policy, success, total_reward, length, normalised, mark]: [&str; 6]) -> String {
@@ -75,7 +64,7 @@ pub fn summary(protocol: Protocol, records: &[Record]) -> Result<()> {
         }
         seen.push(whose);
         let own: Vec<&Record> = records.iter().filter(|r| (r.lane, r.policy.as_str()) == whose).collect();
-        say(&format!("{} lane {} {}: {}", protocol.name(), whose.0, whose.1, score(&own)))?;
+        cli::print(&format!("{} lane {} {}: {}", protocol.name(), whose.0, whose.1, score(&own)))?;
     }
     Ok(())
 }
