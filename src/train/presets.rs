@@ -150,8 +150,6 @@ fn no_such_task(preset: &Preset, task: u32) -> Error {
     Error::setting("preset", format!("{expected} of {}", preset.dataset), task.to_string(), remedy)
 }
 
-/// The known names that resemble `name` most.
-
 impl Preset {
     /// The published score of the agent's policy `policy` (`actor`, `flow`) on a task, or on the whole dataset where it has
     /// no tasks.
