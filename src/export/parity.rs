@@ -154,15 +154,14 @@ fn choices(policy: &mut Policy) -> Result<Option<Vec<Vec<f32>>>> {
 
 /// The actions that a file's bytes stand for, at f64; where `rounded`, with every intermediate value rounded to f32.
 fn evaluate(bytes: &[u8], format: Format, batch: Batch<'_>, rounded: bool) -> Result<Vec<f64>, String> {
-    let round = |x: f64| if rounded { f64::from(x as f32) } else { x };
     match format {
         Format::Onnx => {
             let file = Interpreter::read(bytes)?;
-            in_blocks(batch, &|block| file.run(block, &round))
+            in_blocks(batch, &|block| file.run(block, rounded))
         }
         Format::Safetensors => {
             let file = Evaluator::read(bytes)?;
-            in_blocks(batch, &|block| Ok(file.run(block, &round)))
+            in_blocks(batch, &|block| Ok(file.run(block, rounded)))
         }
     }
 }

@@ -84,11 +84,12 @@ impl Evaluator {
         Ok(Self { metadata, layers })
     }
 
-    /// Actions ([rows, action_dim]) of `batch`; `round` is applied to each layer's result.
-    pub fn run(&self, batch: &Batch<'_>, round: &dyn Fn(f64) -> f64) -> Vec<f64> {
+    /// Actions ([rows, action_dim]) of `batch`; where `rounded`, each layer's result is rounded to f32.
+    pub fn run(&self, batch: &Batch<'_>, rounded: bool) -> Vec<f64> {
+        let round = |x: f64| if rounded { f64::from(x as f32) } else { x };
         let wide = |x: &[f32]| x.iter().copied().map(f64::from).collect::<Vec<_>>();
         let rows = (0..batch.rows).map(|row| (batch.observation(row), batch.noise(row)));
-        rows.flat_map(|(observation, noise)| self.act(&wide(observation), wide(noise), round)).collect()
+        rows.flat_map(|(observation, noise)| self.act(&wide(observation), wide(noise), &round)).collect()
     }
 
     fn act(&self, observation: &[f64], noise: Vec<f64>, round: &dyn Fn(f64) -> f64) -> Vec<f64> {

@@ -1,7 +1,8 @@
 //! `wgflow export`: a trained policy as a file for other programs.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use wgflow::cli;
 use wgflow::export::{Exported, Format, Metadata, Observations, Request, export};
 use wgflow::train::{RunFolder, Saved};
 use wgflow::{Error, Result};
@@ -54,8 +55,7 @@ impl Export {
         }
         let observations = Observations::of(&saved, self.data.as_deref())?;
         let request = Request { policy, lane: self.lane, format: self.format, out: &out };
-        describe(self.format, &export(&saved, &request, &observations)?);
-        Ok(())
+        cli::print(&description(self.format, &export(&saved, &request, &observations)?))
     }
 
     /// The last checkpoint, or the one of `--step`.
@@ -77,24 +77,27 @@ impl Export {
     }
 }
 
-fn describe(format: Format, exported: &Exported) {
+fn description(format: Format, exported: &Exported) -> String {
     let Exported { file, bytes, metadata, parity } = exported;
-    println!("{}: {:.1} KiB", file.display(), *bytes as f64 / 1024.0);
-    println!("{}", metadata.summary());
-    println!(
-        "parity: largest difference {:.1e} ({:.0e} allowed), {:.0} % of the elements at -1 or 1",
+    let head = format!(
+        "{}: {:.1} KiB\n{}\nparity: largest difference {:.1e} ({:.0e} allowed), {:.0} % of the elements at -1 or 1\n        on {}",
+        file.display(),
+        *bytes as f64 / 1024.0,
+        metadata.summary(),
         parity.worst,
         parity.limit,
-        100.0 * parity.clipped
+        100.0 * parity.clipped,
+        parity.source
     );
-    println!("        on {}", parity.source);
-    match format {
-        Format::Onnx => onnx_usage(file, metadata),
-        Format::Safetensors => safetensors_usage(file, metadata),
-    }
+    let path = file.display().to_string();
+    let usage = match format {
+        Format::Onnx => onnx_usage(&path, metadata),
+        Format::Safetensors => safetensors_usage(&path, metadata),
+    };
+    format!("{head}\n{usage}")
 }
 
-fn onnx_usage(file: &Path, about: &Metadata) {
+fn onnx_usage(path: &str, about: &Metadata) -> String {
     let Metadata { obs_dim, action_dim, candidates, .. } = about;
     let noise = if *candidates > 1 { format!("{candidates}, {action_dim}") } else { action_dim.to_string() };
     let (input, feed) = match about.noise_cols() {
@@ -104,27 +107,31 @@ fn onnx_usage(file: &Path, about: &Metadata) {
             format!(", \"noise\": np.random.randn(len(observation), {noise}).astype(\"f4\")"),
         ),
     };
-    println!("inputs: observation [batch, {obs_dim}]{input}");
-    println!("output: action [batch, {action_dim}]");
-    println!("in Python:");
-    println!("  import numpy as np, onnxruntime");
-    println!("  policy = onnxruntime.InferenceSession({:?})", file.display().to_string());
-    println!("  action, = policy.run(None, {{\"observation\": observation{feed}}})");
+    format!(
+        "inputs: observation [batch, {obs_dim}]{input}
+output: action [batch, {action_dim}]
+in Python:
+  import numpy as np, onnxruntime
+  policy = onnxruntime.InferenceSession({path:?})
+  action, = policy.run(None, {{\"observation\": observation{feed}}})"
+    )
 }
 
-fn safetensors_usage(file: &Path, about: &Metadata) {
-    println!("input: {}; x @ w0 + b0, GELU (tanh form), x @ w1 + b1, ..., at the end {}", about.input.join(", "), about.output);
+fn safetensors_usage(path: &str, about: &Metadata) -> String {
+    let (input, output, columns) = (about.input.join(", "), &about.output, about.time_columns);
+    let mut notes = String::new();
     if about.layer_norm {
-        println!("note: with layer norm after each GELU (norm_scale0, norm_bias0, ...): a reader of w and b alone is wrong");
+        notes += "note: with layer norm after each GELU (norm_scale0, norm_bias0, ...): a reader of w and b alone is wrong\n";
     }
-    if about.time_columns > 1 {
-        println!(
-            "note: the time enters as {} sines and cosines: a reader that feeds t itself cannot use this file",
-            about.time_columns
-        );
+    if columns > 1 {
+        notes +=
+            &format!("note: the time enters as {columns} sines and cosines: a reader that feeds t itself cannot use this file\n");
     }
-    println!("in Python:");
-    println!("  import json, safetensors");
-    println!("  file = safetensors.safe_open({:?}, \"numpy\")", file.display().to_string());
-    println!("  about, w0 = json.loads(file.metadata()[\"wgflow\"]), file.get_tensor(\"w0\")");
+    format!(
+        "input: {input}; x @ w0 + b0, GELU (tanh form), x @ w1 + b1, ..., at the end {output}
+{notes}in Python:
+  import json, safetensors
+  file = safetensors.safe_open({path:?}, \"numpy\")
+  about, w0 = json.loads(file.metadata()[\"wgflow\"]), file.get_tensor(\"w0\")"
+    )
 }

@@ -34,11 +34,11 @@ impl Interpreter {
         Ok(Self { graph, constants, last_use })
     }
 
-    /// Actions ([rows, action_dim]) of `batch`; `round` is applied to each node's result.
+    /// Actions ([rows, action_dim]) of `batch`; where `rounded`, each node's result is rounded to f32.
     ///
     /// # Errors
     /// A sentence, if the graph does not hang together or has an operator that no export uses.
-    pub fn run(&self, batch: &Batch<'_>, round: &dyn Fn(f64) -> f64) -> Result<Vec<f64>, String> {
+    pub fn run(&self, batch: &Batch<'_>, rounded: bool) -> Result<Vec<f64>, String> {
         let mut values = HashMap::new();
         for input in &self.graph.inputs {
             let part = match input.name.as_str() {
@@ -55,9 +55,10 @@ impl Interpreter {
         }
         for (i, node) in self.graph.nodes.iter().enumerate() {
             let result = self.node(node, &values).map_err(|problem| format!("node {}: {problem}", node.name))?;
+            let result = if rounded { result.map(|x| f64::from(x as f32)) } else { result };
             // What nobody reads any more goes: an unrolled loop has thousands of values.
             node.inputs.iter().filter(|name| self.last_use[*name] == i).for_each(|name| _ = values.remove(name));
-            values.insert(node.outputs.first().cloned().unwrap_or_default(), result.map(round));
+            values.insert(node.outputs.first().cloned().unwrap_or_default(), result);
         }
         values.remove(ACTION).map(|action| action.values).ok_or_else(|| format!("nothing computes `{ACTION}`"))
     }
