@@ -15,6 +15,8 @@ mod real;
 #[path = "eval/serving.rs"]
 mod serving;
 
+use std::process::Command;
+
 use libtest_mimic::{Arguments, Trial};
 
 /// A test's name and body.
@@ -33,7 +35,8 @@ fn trials(group: &'static str, tests: &'static [Test], possible: bool) -> impl I
 
 fn main() {
     let python = fake::python().is_some();
-    let real = std::env::var_os("WGFLOW_PYTHON").is_some();
+    let has_ogbench = |python| Command::new(python).args(["-c", "import ogbench"]).status().is_ok_and(|status| status.success());
+    let real = std::env::var_os("WGFLOW_PYTHON").is_some_and(has_ogbench);
     let trials = trials("here", background::TESTS, true)
         .chain(trials("here", command::TESTS, true))
         .chain(trials("python", serving::TESTS, python))

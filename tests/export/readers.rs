@@ -1,7 +1,7 @@
 //! What other readers make of the files: an ONNX parser that is not ours, and, where there is one, Python.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use libtest_mimic::{Failed, Trial};
 use onnx_rs::ast::{AttributeType, DataType, Dimension, Model, TypeValue, ValueInfo};
@@ -99,9 +99,15 @@ fn safetensors(bytes: &[u8], saved: &Saved) -> Result<(), Failed> {
     Ok(())
 }
 
+/// Whether `python` can import `modules`.
+fn has(python: &str, modules: &str) -> bool {
+    let import = Command::new(python).args(["-c", &format!("import {modules}")]).stderr(Stdio::null()).status();
+    import.is_ok_and(|status| status.success())
+}
+
 /// Each case by onnx.checker and onnxruntime; ignored without `WGFLOW_PYTHON`.
 pub fn python_trials() -> Vec<Trial> {
-    let python = std::env::var("WGFLOW_PYTHON").ok();
+    let python = std::env::var("WGFLOW_PYTHON").ok().filter(|python| has(python, "onnx, onnxruntime"));
     cases()
         .into_iter()
         .map(|(name, config)| {
