@@ -10,6 +10,8 @@ mod command;
 mod fake;
 #[path = "eval/faults.rs"]
 mod faults;
+#[path = "common/folder.rs"]
+mod folder;
 #[path = "eval/real.rs"]
 mod real;
 #[path = "eval/serving.rs"]

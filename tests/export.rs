@@ -13,34 +13,14 @@ use wgflow::export::parity::LIMIT;
 use wgflow::export::{Description, Format, Metadata, Observations, Request, export, write};
 use wgflow::train::{RunConfig, RunFolder, Saved, checkpoint};
 
+#[path = "common/folder.rs"]
+mod folder;
 #[path = "export/mistakes.rs"]
 mod mistakes;
 #[path = "export/readers.rs"]
 mod readers;
 
-/// A folder of one trial's own, gone when it ends.
-pub struct Folder(PathBuf);
-
-impl Folder {
-    /// A new one.
-    pub fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("wgflow-export-{}-{}", name.replace([' ', ':'], "-"), std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(path.join("checkpoints")).unwrap();
-        Self(path)
-    }
-
-    /// A file in it.
-    pub fn join(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
+use folder::Folder;
 
 /// Transitions without a pattern: what a policy learns does not matter here.
 fn dataset() -> Dataset {
@@ -95,6 +75,7 @@ fn run_scaled(folder: &Folder, agent: &AgentConfig, data: &str, scale: f64) -> S
         "eval_episodes": 1, "episodes": 1, "save_every": 20 });
     config["agent"] = serde_json::to_value(agent).unwrap();
     let config: RunConfig = serde_json::from_value(config).unwrap();
+    std::fs::create_dir_all(folder.join("checkpoints")).unwrap();
     std::fs::write(folder.join("config.toml"), toml::to_string(&config).unwrap()).unwrap();
     let (opened, _) = RunFolder::open(&folder.0).unwrap();
     let mut agent = Agent::new(&Engine::cpu(Some(1)), agent, (&dataset, None), &config.seeds).unwrap();

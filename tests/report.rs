@@ -8,36 +8,21 @@ use wgflow::agents::{AgentConfig, Common, FqlConfig, GfpConfig};
 use wgflow::report::{Kind, Lookup, Method, Metric, Options, Outcome, Protocol, Published, Report, Summary, Task, Verdict};
 use wgflow::train::{RunConfig, RunFolder};
 
+#[path = "common/folder.rs"]
+mod folder;
+
+use folder::Folder;
+
 /// What `tests/report/expected.py` computed with numpy.
 const EXPECTED: &str = include_str!("report/expected.json");
 
-/// A folder of this test's own, gone when it ends.
-struct Folder(PathBuf);
-
 impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("wgflow-report-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn join(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
     fn report(&self, options: Options) -> Report {
         self.compared(options, &|_, _| None)
     }
 
     fn compared(&self, options: Options, published: &Lookup<'_>) -> Report {
         Report::new(std::slice::from_ref(&self.0), &options, published).unwrap()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

@@ -25,7 +25,7 @@ impl Log {
 
     /// Appends a line. One that is there already, from the evaluation of a run that is finished once more, is not repeated.
     pub(super) fn append(&mut self, line: Line) -> Result<()> {
-        if self.metrics.lines().iter().rev().take_while(|known| known.step == line.step).any(|known| *known == line) {
+        if self.metrics.lines().iter().rev().take_while(|known| known.step == line.step).any(|known| known.same(&line)) {
             return Ok(());
         }
         self.csv.append(&line)?;

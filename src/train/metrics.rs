@@ -39,6 +39,13 @@ impl Line {
         Some(Self { step: number("step")?, lane: number("lane")? as usize, values })
     }
 
+    /// Whether both say the same, in whatever order: lines that were read back are sorted.
+    pub fn same(&self, other: &Self) -> bool {
+        let known =
+            |(name, value): &(String, f64)| other.get(name).is_some_and(|v| v == *value || (v.is_nan() && value.is_nan()));
+        (self.step, self.lane, self.values.len()) == (other.step, other.lane, other.values.len()) && self.values.iter().all(known)
+    }
+
     /// The value called `name`.
     pub fn get(&self, name: &str) -> Option<f64> {
         self.values.iter().find(|(known, _)| known == name).map(|(_, value)| *value)

@@ -15,7 +15,7 @@ use wgflow::train::{EnvSpec, OpenOptions, Opened, RunFolder, Saved};
 
 use super::Test;
 use super::command::tiny_run;
-use super::fake::Folder;
+use crate::folder::Folder;
 
 pub const TESTS: &[Test] = &[
     ("checkpoints are evaluated in order and written down", checkpoints_are_evaluated_in_order_and_written_down),

@@ -9,7 +9,8 @@ use wgflow::engine::Engine;
 use wgflow::train::{EnvSpec, Protocol, Quiet, RunFolder, Trainer};
 
 use super::Test;
-use super::fake::{Folder, path, python};
+use super::fake::{path, python};
+use crate::folder::Folder;
 
 pub const TESTS: &[Test] = &[
     ("a built-in maze needs no Python and repeats the training's evaluation", a_built_in_maze_needs_no_python),

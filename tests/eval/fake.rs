@@ -19,24 +19,6 @@ pub fn python() -> Option<&'static Path> {
     PYTHON.get_or_init(find).as_deref()
 }
 
-/// A folder of this test's own, gone when it ends.
-pub struct Folder(pub PathBuf);
-
-impl Folder {
-    pub fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("wgflow-eval-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 /// The folder with the made-up package, for `PYTHONPATH`.
 pub fn path() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
