@@ -70,13 +70,24 @@ fn sync_folder(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The nearest folder to `path`, itself or above it, that exists.
+pub fn existing(path: &Path) -> &Path {
+    let there = path.ancestors().find(|folder| folder.exists());
+    there.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Bytes free on the disk of a folder that exists or will; `None` where the system does not tell.
+pub fn free_space(folder: &Path) -> Option<u64> {
+    fs4::available_space(existing(folder)).ok()
+}
+
 /// Refuses a folder whose disk has no room for `count` files of `bytes` bytes.
 ///
 /// # Errors
 /// [`Error::Io`].
 pub fn expect_space(folder: &Path, count: u64, bytes: u64) -> Result<()> {
     // Where the system does not tell, writing will.
-    let Ok(free) = fs4::available_space(folder) else { return Ok(()) };
+    let Some(free) = free_space(folder) else { return Ok(()) };
     let needed = count * bytes;
     if free >= needed {
         return Ok(());
@@ -101,6 +112,11 @@ pub fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(ending);
     PathBuf::from(name)
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("train", &["agents", "envs", "data", "kernels", "engine", "files", "error"]),
     ("report", &["train", "agents", "data", "files", "error"]),
     ("export", &["train", "agents", "nets", "data", "kernels", "engine", "files", "error"]),
-    ("cli", &["report", "train", "agents", "data", "fetch", "files", "engine", "error"]),
+    ("cli", &["train", "agents", "fetch", "engine", "files", "error"]),
 ];
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {

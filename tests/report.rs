@@ -1,107 +1,22 @@
 //! Reports: numbers against numpy, and what must never be averaged in silence.
 
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 use wgflow::agents::{AgentConfig, Common, FqlConfig, GfpConfig};
-use wgflow::report::{Kind, Lookup, Method, Metric, Options, Outcome, Protocol, Published, Report, Summary, Task, Verdict};
-use wgflow::train::{RunConfig, RunFolder};
+use wgflow::report::{Kind, Method, Metric, Options, Outcome, Protocol, Published, Report, Summary, Task, Verdict};
+use wgflow::train::Protocol as Official;
 
 #[path = "common/folder.rs"]
 mod folder;
+#[path = "report/runs.rs"]
+mod runs;
 
 use folder::Folder;
+use runs::*;
 
 /// What `tests/report/expected.py` computed with numpy.
 const EXPECTED: &str = include_str!("report/expected.json");
-
-impl Folder {
-    fn report(&self, options: Options) -> Report {
-        self.compared(options, &|_, _| None)
-    }
-
-    fn compared(&self, options: Options, published: &Lookup<'_>) -> Report {
-        Report::new(std::slice::from_ref(&self.0), &options, published).unwrap()
-    }
-}
-
-fn gfp() -> AgentConfig {
-    AgentConfig::Gfp(GfpConfig::default())
-}
-
-fn alpha(alpha: &[f64]) -> AgentConfig {
-    AgentConfig::Gfp(GfpConfig { alpha: alpha.to_vec(), ..GfpConfig::default() })
-}
-
-fn config(dataset: &str, task: u32, seeds: &[u64], steps: u64, agent: AgentConfig) -> RunConfig {
-    RunConfig {
-        task: Some(task),
-        steps,
-        seeds: seeds.to_vec(),
-        log_every: 50,
-        eval_every: 100,
-        episodes: 50,
-        save_every: 100,
-        ..RunConfig::new(format!("somewhere/{dataset}-v0.npz"), agent)
-    }
-}
-
-/// A line of training, and an evaluation: update, lane, successes of actor and flow.
-fn lines(evaluations: &[(u64, usize, f64, f64)]) -> String {
-    let line = |&(step, lane, actor, flow): &(u64, usize, f64, f64)| {
-        let train = json!({"step": step, "lane": lane, "train/critic_loss": 0.5, "train/q_mean": -3.0});
-        let eval = json!({"step": step, "lane": lane, "eval/actor/success": actor, "eval/actor/return": -100.0 * actor,
-            "eval/actor/length": 7.0, "eval/flow/success": flow, "eval/flow/return": -9.0});
-        format!("{train}\n{eval}\n")
-    };
-    evaluations.iter().map(line).collect()
-}
-
-fn write(path: &Path, config: &RunConfig, metrics: &str) {
-    RunFolder::create(path, config).unwrap();
-    std::fs::write(path.join("metrics.jsonl"), metrics).unwrap();
-}
-
-/// A finished run of a single lane whose actor ends with this success.
-fn finished(path: &Path, dataset: &str, task: u32, seed: u64, agent: AgentConfig, success: f64) {
-    write(path, &config(dataset, task, &[seed], 100, agent), &lines(&[(100, 0, success, 0.5)]));
-}
-
-fn append(file: PathBuf, text: &str) {
-    let old = std::fs::read_to_string(&file).unwrap_or_default();
-    std::fs::write(file, old + text).unwrap();
-}
-
-fn near(found: f64, expected: f64, tolerance: f64, what: &str) {
-    assert!((found - expected).abs() <= tolerance, "{what}: {found}, not {expected}");
-}
-
-fn flags(report: &Report, kind: Kind) -> Vec<&str> {
-    report.flags.iter().filter(|flag| flag.kind == kind).map(|flag| flag.text.as_str()).collect()
-}
-
-/// The only summary of a method on a task.
-fn cell<'a>(report: &'a Report, method: &str, task: &str) -> &'a Summary {
-    let is = |s: &&Summary| report.methods[s.method].label == method && report.tasks[s.tasks[0]].name.contains(task);
-    let found: Vec<&Summary> = report.cells.iter().filter(is).collect();
-    assert_eq!(found.len(), 1, "{method} on {task}: {:?}", report.methods.iter().map(|m| &m.label).collect::<Vec<_>>());
-    found[0]
-}
-
-fn write_expected(folder: &Folder, expected: &Value) {
-    let steps: Vec<u64> = expected["steps"].as_array().unwrap().iter().map(|s| s.as_u64().unwrap()).collect();
-    for run in expected["runs"].as_array().unwrap() {
-        let text = |key: &str| run[key].as_str().unwrap();
-        let number = |key: &str| run[key].as_u64().unwrap();
-        let agent = if text("algorithm") == "gfp" { gfp() } else { AgentConfig::Fql(FqlConfig::default()) };
-        let config = config(text("family"), number("task") as u32, &[number("seed")], steps[2], agent);
-        let share = |policy: &str, at: usize| run["successes"][policy][at].as_f64().unwrap() / 50.0;
-        let evaluations: Vec<_> = steps.iter().enumerate().map(|(i, s)| (*s, 0, share("actor", i), share("flow", i))).collect();
-        let name = format!("{}/{}-{}-{}", text("family"), text("algorithm"), number("task"), number("seed"));
-        write(&folder.join(&name), &config, &lines(&evaluations));
-    }
-}
 
 #[test]
 fn numbers_are_numpy_s() {
@@ -293,13 +208,13 @@ fn protocols_average_their_evaluations_or_say_which_are_missing() {
     };
     run("whole", 0, &[(700_000, 0, 0.0, 0.0), (800_000, 0, 0.6, 0.0), (900_000, 0, 0.7, 0.0), (steps, 0, 0.8, 0.0)]);
     run("lacking", 1, &[(800_000, 0, 0.6, 0.0), (steps, 0, 0.8, 0.0)]);
-    let report = folder.report(Options { protocol: Protocol::Fql, ..Options::default() });
+    let report = folder.report(Options { protocol: Protocol::Official(Official::Fql), ..Options::default() });
     let own = cell(&report, "gfp actor", "task2");
     assert_eq!(own.seeds, [0]);
     near(own.scores[0], 70.0, 1e-12, "the mean of three");
     assert!(flags(&report, Kind::Missing).iter().any(|text| text.contains("lacking lane 0: no evaluation at update 900000")));
     assert_eq!(flags(&report, Kind::Protocol), [""; 0]);
-    let report = folder.report(Options { protocol: Protocol::Gfp, ..Options::default() });
+    let report = folder.report(Options { protocol: Protocol::Official(Official::Gfp), ..Options::default() });
     assert!(flags(&report, Kind::Protocol)[0].contains("50 episodes where 100 are asked for"));
     // Among evaluations of one checkpoint, those made for the protocol that is asked for count first.
     let again = |success: f64, protocol: &str| {
@@ -308,8 +223,8 @@ fn protocols_average_their_evaluations_or_say_which_are_missing() {
     };
     again(0.9, "gfp");
     again(0.5, "fql");
-    for (protocol, score) in [(Protocol::Gfp, 220.0 / 3.0), (Protocol::Fql, 60.0)] {
-        let report = folder.report(Options { protocol, ..Options::default() });
+    for (protocol, score) in [(Official::Gfp, 220.0 / 3.0), (Official::Fql, 60.0)] {
+        let report = folder.report(Options { protocol: Protocol::Official(protocol), ..Options::default() });
         near(cell(&report, "gfp actor", "task2").scores[0], score, 1e-12, "the protocol's own");
     }
     std::fs::remove_file(folder.join("whole/evaluations.jsonl")).unwrap();

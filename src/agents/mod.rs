@@ -94,13 +94,13 @@ pub struct Entry {
     pub flags: fn(clap::Command) -> clap::Command,
     /// Its settings from such a command's matches.
     pub read: fn(&clap::ArgMatches) -> std::result::Result<AgentConfig, clap::Error>,
+    default: fn() -> AgentConfig,
 }
 
 impl Entry {
     /// Its default settings.
     pub fn defaults(&self) -> AgentConfig {
-        let matches = (self.flags)(clap::Command::new("defaults")).get_matches_from(["defaults"]);
-        (self.read)(&matches).unwrap_or_else(|error| unreachable!("a default does not parse: {error}"))
+        (self.default)()
     }
 }
 
@@ -110,6 +110,7 @@ macro_rules! entry {
             name: $name,
             flags: <$config as clap::Args>::augment_args,
             read: |matches| Ok(AgentConfig::$variant(clap::FromArgMatches::from_arg_matches(matches)?)),
+            default: || AgentConfig::$variant(defaults()),
         }
     };
 }

@@ -1,41 +1,28 @@
-//! Progress on a terminal as a bar, elsewhere as a plain line now and then.
+//! What a user sees of a run while it goes on.
 
-use std::io::IsTerminal;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
+use super::bar::Bar;
 use super::evaluator::Evaluator;
 use super::signal;
 use crate::train::{Evaluation, Observer, Progress, Stop};
 
-/// Time between two plain lines.
-const LINE_EVERY: Duration = Duration::from_secs(10);
-
 /// Shows a run's progress on standard error, and its evaluations on standard output.
 pub(super) struct Console {
-    bar: Option<ProgressBar>,
-    last_line: Option<Instant>,
+    bar: Bar,
     evaluator: Option<Evaluator>,
 }
 
 impl Console {
     pub(super) fn new(steps: u64, evaluator: Option<Evaluator>) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let style =
-                ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
-            ProgressBar::new(steps).with_style(style)
-        });
-        Self { bar, last_line: None, evaluator }
+        Self { bar: Bar::new("{bar:30} {pos}/{len}  {msg}", Some(steps)), evaluator }
     }
 
-    /// Prints a line without tearing the bar.
     fn say(&self, line: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| println!("{line}")),
-            None => println!("{line}"),
-        }
+        self.bar.aside(|| println!("{line}"));
     }
 
     /// Waits for evaluations that are still going on.
@@ -46,9 +33,7 @@ impl Console {
     }
 
     pub(super) fn close(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+        self.bar.close();
     }
 }
 
@@ -77,13 +62,11 @@ impl Observer for Console {
     fn progress(&mut self, progress: &Progress<'_>) {
         let news = self.evaluator.as_mut().map_or_else(Vec::new, Evaluator::news);
         news.iter().for_each(|line| self.say(line));
-        if let Some(bar) = &self.bar {
+        let draw = |bar: &ProgressBar| {
             bar.set_position(progress.step);
             bar.set_message(summary(progress));
-        } else if self.last_line.is_none_or(|last| last.elapsed() >= LINE_EVERY) {
-            self.last_line = Some(Instant::now());
-            eprintln!("update {} of {}: {}", progress.step, progress.steps, summary(progress));
-        }
+        };
+        self.bar.show(draw, || format!("update {} of {}: {}", progress.step, progress.steps, summary(progress)));
     }
 
     fn evaluated(&mut self, step: u64, lane: usize, evaluations: &[Evaluation]) {
@@ -104,10 +87,7 @@ impl Observer for Console {
     }
 
     fn warned(&mut self, message: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("warning: {message}")),
-            None => eprintln!("warning: {message}"),
-        }
+        self.bar.aside(|| eprintln!("warning: {message}"));
     }
 
     fn stop(&mut self) -> Option<Stop> {

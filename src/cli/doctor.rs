@@ -1,6 +1,6 @@
 //! What keeps wgflow from running well on this machine, and what helps.
 //!
-//! [`Facts::gather`] looks, [`diagnose`] concludes: a pure function, so that every cause can be tested without having it.
+//! [`Facts::gather`] looks, [`diagnose()`] concludes: a pure function, so that every cause can be tested without having it.
 
 mod diagnose;
 mod facts;

@@ -8,7 +8,7 @@ use clap::Args;
 use crate::error::Result;
 use crate::train::background::{Background, Job, Report};
 use crate::train::published::normalised;
-use crate::train::{Checkpoint, EnvSpec, OpenOptions, Record, RunConfig, RunFolder, evaluations};
+use crate::train::{Checkpoint, EnvSpec, OpenOptions, Opened, Record, RunConfig, RunFolder, evaluations};
 
 /// Time between two looks at a stop signal.
 const LOOK: Duration = Duration::from_millis(100);
@@ -25,6 +25,25 @@ pub struct EvaluatorFlags {
     pub python: Option<PathBuf>,
 }
 
+impl EvaluatorFlags {
+    /// Opens the environment, if one is named: before anything else, so that what is missing is known before a run has
+    /// begun.
+    pub(super) fn open(&self, episodes: usize) -> Result<Option<Environment>> {
+        let Some(id) = &self.eval_env else { return Ok(None) };
+        let spec = EnvSpec::Python(id.clone());
+        let options = OpenOptions { python: self.python.clone(), ..OpenOptions::default() };
+        let opened = spec.open(&options, episodes)?;
+        Ok(Some(Environment { spec, options, opened }))
+    }
+}
+
+/// An environment that is open, and how to open it again.
+pub(super) struct Environment {
+    spec: EnvSpec,
+    options: OpenOptions,
+    opened: Opened,
+}
+
 /// A thread that evaluates the checkpoints of a run.
 pub(super) struct Evaluator {
     background: Background,
@@ -33,15 +52,10 @@ pub(super) struct Evaluator {
 }
 
 impl Evaluator {
-    /// Opens the environment at once, so that what is missing is known before training begins; takes the checkpoints that
-    /// an earlier sitting left out.
-    pub(super) fn start(flags: &EvaluatorFlags, config: &RunConfig, folder: &RunFolder) -> Result<Option<Self>> {
-        let Some(id) = &flags.eval_env else { return Ok(None) };
-        let spec = EnvSpec::Python(id.clone());
-        let options = OpenOptions { python: flags.python.clone(), ..OpenOptions::default() };
-        let episodes = config.eval_episodes.max(1);
-        let opened = spec.open(&options, episodes)?;
-        let env = opened.setting.env.clone();
+    /// Starts with the checkpoints that an earlier sitting left out.
+    pub(super) fn start(environment: Environment, config: &RunConfig, folder: &RunFolder) -> Result<Self> {
+        let Environment { spec, options, opened } = environment;
+        let (env, episodes) = (opened.setting.env.clone(), config.eval_episodes.max(1));
         let mut first = Some(opened);
         let open = move || first.take().map_or_else(|| spec.open(&options, episodes), Ok);
         let job = Job { open: Box::new(open), episodes, keep_paths: 0, threads: 1, normalise: Box::new(normalised) };
@@ -49,7 +63,7 @@ impl Evaluator {
         let known = evaluations::read(&evaluations::file(folder))?;
         let unknown = |step: u64| !known.iter().any(|record| record.step == step && record.env == env);
         folder.checkpoints()?.iter().filter(|c| unknown(c.step)).for_each(|c| evaluator.take(c));
-        Ok(Some(evaluator))
+        Ok(evaluator)
     }
 
     fn take(&mut self, checkpoint: &Checkpoint) {

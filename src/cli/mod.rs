@@ -1,6 +1,7 @@
 //! The command line's side of the library, shared by `wgflow` and the examples: flags, progress, signals, exit codes.
 //! The only room that prints.
 
+pub mod bar;
 mod console;
 pub mod doctor;
 mod evaluator;
@@ -12,6 +13,8 @@ pub mod train;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
+
+use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::train::Stop;
@@ -67,6 +70,15 @@ pub fn proceed(step: u64) -> Result<()> {
         Some(stop) => Err(Error::Interrupted { step, preempted: stop == Stop::System }),
         None => Ok(()),
     }
+}
+
+/// Prints `value` as JSON to standard output: over several lines, or as one line of a file of such lines.
+///
+/// # Errors
+/// As [`print()`].
+pub fn print_json(value: &impl Serialize, one_line: bool) -> Result<()> {
+    let text = if one_line { serde_json::to_string(value) } else { serde_json::to_string_pretty(value) };
+    print(&text.map_err(std::io::Error::other).map_err(Error::io("standard output", "write"))?)
 }
 
 /// Turns a result into what the process leaves behind: one line on standard error, and an exit code.

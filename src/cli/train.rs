@@ -218,6 +218,7 @@ impl TrainFlags {
         let given = |name: &str| matches.value_source(name) == Some(ValueSource::CommandLine);
         let (engine, described) = self.engine.open()?;
         println!("engine: {described}");
+        let environment = self.evaluator.open(self.eval_episodes.max(1))?;
         let mut trainer = match &self.resume {
             Some(folder) => {
                 refuse_beside_resume(matches)?;
@@ -226,7 +227,8 @@ impl TrainFlags {
             None => Trainer::create(self.config(agent, preset)?, &engine, &self.out)?,
         };
         summary::describe(&trainer);
-        let evaluator = Evaluator::start(&self.evaluator, trainer.config(), trainer.folder())?;
+        let start = |environment| Evaluator::start(environment, trainer.config(), trainer.folder());
+        let evaluator = environment.map(start).transpose()?;
         let mut console = Console::new(trainer.config().steps, evaluator);
         let result = trainer.run(&mut console);
         console.close();

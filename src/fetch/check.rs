@@ -9,9 +9,8 @@ use std::path::{Path, PathBuf};
 use serde::de::IgnoredAny;
 use sha2::{Digest, Sha256};
 
-use super::table::hex;
 use crate::error::{Error, Result};
-use crate::files::{beside, replace};
+use crate::files::{beside, hex, replace};
 
 /// How sure it is that a file is the published one, from the weakest to the strongest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,9 +8,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::check;
-use super::table::hex;
 use crate::error::{Error, Result};
-use crate::files::{beside, put, replace};
+use crate::files::{beside, hex, put, replace};
 
 /// Bytes between two syncs.
 const SYNC_EVERY: u64 = 64 << 20;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result, nearest};
+use crate::files::hex;
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
     // Part of the program text, and read by every test of this room: a failure is our bug.
@@ -197,11 +198,6 @@ fn is_minari_id(name: &str) -> bool {
     let plain = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
     let versioned = name.rsplit_once("-v").is_some_and(|(_, n)| !n.is_empty() && n.chars().all(|c| c.is_ascii_digit()));
     versioned && name.contains('/') && name.split('/').all(plain)
-}
-
-/// Lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::methods::Method;
 use super::runs::{Outcome, Run};
 use super::scoring::Protocol;
 use super::task::{Task, listed};
+use crate::train::Protocol as Official;
 
 /// A kind of flag, in the order in which they are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -192,7 +193,7 @@ fn mixed(runs: &[Run], tasks: &[Task]) -> Vec<String> {
 
 /// Counted runs that were judged by another number of episodes than the protocol's.
 fn episodes(runs: &[Run], protocol: Protocol) -> Vec<String> {
-    let Some(asked) = protocol.episodes() else { return Vec::new() };
+    let Some(asked) = protocol.official().map(Official::episodes) else { return Vec::new() };
     let mut found: BTreeMap<usize, BTreeSet<&str>> = BTreeMap::new();
     for run in runs.iter().filter(|run| run.counted()) {
         let scored = run.evaluations.iter().filter(|point| run.scored_at.contains(&point.step));

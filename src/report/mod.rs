@@ -39,6 +39,7 @@ pub use task::{Suite, Task};
 
 use crate::error::{Error, Result};
 use crate::files;
+use crate::train;
 use folder::Folder;
 use summary::Source;
 
@@ -123,7 +124,7 @@ impl Report {
         }
         let (mut folders, mut broken) = (Vec::new(), Vec::new());
         for path in folder::find(roots)? {
-            match Folder::read(&path, options.protocol.name()) {
+            match Folder::read(&path, options.protocol.official().map(train::Protocol::name)) {
                 Ok(folder) => folders.push(folder),
                 Err(error) => broken.push((path, error.to_string())),
             }

@@ -5,9 +5,7 @@ use serde::Serialize;
 
 use super::evaluations::Evaluation;
 use super::task::{Suite, Task};
-
-/// Updates between two evaluations of the official protocols.
-const OFFICIAL_EVERY: u64 = 100_000;
+use crate::train::Protocol as Official;
 
 /// What is scored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
@@ -59,29 +57,16 @@ impl Metric {
 pub enum Protocol {
     /// The mean of this many last ones; the very last one must be after the last update.
     Last(usize),
-    /// As GFP's authors: on OGBench the mean of those at N - 200k, N - 100k and N updates, elsewhere the one at N; 100
-    /// episodes each.
-    Gfp,
-    /// As FQL's authors: the same updates (800k, 900k and 1M of 1M), 50 episodes each.
-    Fql,
+    /// Those of a paper.
+    Official(Official),
 }
 
 impl Protocol {
-    /// The name of an official one, as `evaluations.jsonl` spells it.
-    pub const fn name(self) -> Option<&'static str> {
+    /// The paper's.
+    pub const fn official(self) -> Option<Official> {
         match self {
             Self::Last(_) => None,
-            Self::Gfp => Some("gfp"),
-            Self::Fql => Some("fql"),
-        }
-    }
-
-    /// Episodes of an official evaluation.
-    pub const fn episodes(self) -> Option<usize> {
-        match self {
-            Self::Last(_) => None,
-            Self::Gfp => Some(100),
-            Self::Fql => Some(50),
+            Self::Official(official) => Some(official),
         }
     }
 
@@ -90,8 +75,12 @@ impl Protocol {
         match self {
             Self::Last(1) => "the evaluation after the last update".to_owned(),
             Self::Last(count) => format!("mean of the last {count} evaluations"),
-            Self::Gfp => "GFP's protocol (OGBench: mean of the evaluations at N-200k, N-100k and N; others: at N)".to_owned(),
-            Self::Fql => "FQL's protocol (OGBench: mean of the last three 100k evaluations; others: the last one)".to_owned(),
+            Self::Official(Official::Gfp) => {
+                "GFP's protocol (OGBench: mean of the evaluations at N-200k, N-100k and N; others: at N)".to_owned()
+            }
+            Self::Official(Official::Fql) => {
+                "FQL's protocol (OGBench: mean of the last three 100k evaluations; others: the last one)".to_owned()
+            }
         }
     }
 
@@ -102,12 +91,9 @@ impl Protocol {
             Self::Last(_) if last < steps => Err(format!("the last evaluation is at update {last} of {steps}")),
             Self::Last(count) if done.len() < count => Err(format!("{} evaluations, {count} are asked for", done.len())),
             Self::Last(count) => Ok(done[done.len() - count..].to_vec()),
-            Self::Gfp | Self::Fql => {
-                let back: &[u64] = if suite == Suite::Ogbench { &[2, 1, 0] } else { &[0] };
-                if steps <= back[0] * OFFICIAL_EVERY {
-                    return Err(format!("{steps} updates are too few for the protocol"));
-                }
-                let wanted: Vec<u64> = back.iter().map(|back| steps - back * OFFICIAL_EVERY).collect();
+            Self::Official(official) => {
+                let wanted = official.steps(suite == Suite::Ogbench, steps);
+                let wanted = wanted.ok_or_else(|| format!("{steps} updates are too few for the protocol"))?;
                 let missing = wanted.iter().filter(|step| !done.contains(step)).map(u64::to_string).collect::<Vec<_>>();
                 if missing.is_empty() { Ok(wanted) } else { Err(format!("no evaluation at update {}", missing.join(", "))) }
             }
@@ -130,7 +116,7 @@ mod tests {
     #[test]
     fn the_official_protocols_take_three_evaluations_on_ogbench_and_one_elsewhere() {
         let done: Vec<u64> = (1..=10).map(|i| i * 100_000).collect();
-        for protocol in [Protocol::Gfp, Protocol::Fql] {
+        for protocol in [Official::Gfp, Official::Fql].map(Protocol::Official) {
             let wanted = |done: &[u64], steps, suite| protocol.wanted(done, steps, suite);
             assert_eq!(wanted(&done, 1_000_000, Suite::Ogbench), Ok(vec![800_000, 900_000, 1_000_000]));
             assert_eq!(wanted(&done, 1_000_000, Suite::D4rl), Ok(vec![1_000_000]));

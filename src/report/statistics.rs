@@ -1,20 +1,7 @@
 //! The statistics of a report: small functions of slices, as numpy and scipy define them.
 
-/// Two-sided 95 % of the normal distribution.
-const Z95: f64 = 1.959_963_984_540_054;
-
-/// The arithmetic mean; `None` of nothing.
-pub fn mean(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
-}
-
-/// The population standard deviation (`numpy.std`, ddof 0), as the papers report it; `None` below two values, since one
-/// value says nothing about spread.
-pub fn population_std(values: &[f64]) -> Option<f64> {
-    let mean = mean(values).filter(|_| values.len() > 1)?;
-    let squares: Vec<f64> = values.iter().map(|value| (value - mean).powi(2)).collect();
-    self::mean(&squares).map(f64::sqrt)
-}
+use crate::train::statistics;
+pub use crate::train::statistics::{mean, population_std};
 
 /// Values cut at each end by the interquartile mean: a quarter, rounded down, as `scipy.stats.trim_mean(values, 0.25)`
 /// (which rliable takes) does it. No value is cut in part.
@@ -35,22 +22,12 @@ pub fn quantile(sorted: &[f64], q: f64) -> f64 {
 
 /// Wilson's 95 % interval of a share that was found as `share` in `trials` trials.
 pub fn wilson(share: f64, trials: usize) -> Option<[f64; 2]> {
-    let n = trials as f64;
-    let z2 = Z95 * Z95;
-    let centre = (share + z2 / (2.0 * n)) / (1.0 + z2 / n);
-    let half = Z95 / (1.0 + z2 / n) * (share * (1.0 - share) / n + z2 / (4.0 * n * n)).sqrt();
-    (trials > 0 && (0.0..=1.0).contains(&share)).then(|| [(centre - half).max(0.0), (centre + half).min(1.0)])
+    (0.0..=1.0).contains(&share).then(|| statistics::wilson(share * trials as f64, trials)).flatten()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_value_has_a_mean_and_no_spread() {
-        assert_eq!((mean(&[]), mean(&[4.0])), (None, Some(4.0)));
-        assert_eq!((population_std(&[4.0]), population_std(&[1.0, 3.0])), (None, Some(1.0)));
-    }
 
     #[test]
     fn quantiles_interpolate_and_end_at_the_extremes() {

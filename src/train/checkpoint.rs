@@ -15,7 +15,7 @@ use crate::agents::parameters::{Entry, Parameters};
 use crate::agents::{Agent, AgentConfig, Dims};
 use crate::engine::{Arena, Memory, Region};
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, hex};
 
 /// Version of the layout.
 const FORMAT: &str = "1";
@@ -51,7 +51,7 @@ pub struct Identity {
 
 /// The first 16 hex digits of the SHA-256 of `text`.
 pub fn short_hash(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().take(8).fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+    hex(&Sha256::digest(text.as_bytes())[..8])
 }
 
 /// The kinds of state of a trained tensor, by name, with their place.
@@ -131,10 +131,6 @@ pub fn save(path: &Path, agent: &mut Agent, identity: &Identity) -> Result<()> {
     let metadata = HashMap::from([(HEADER.to_owned(), header)]);
     let file = safetensors::serialize(views, Some(metadata)).map_err(|e| invalid(path, &e))?;
     files::replace(path, &file)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 fn invalid(path: &Path, error: &dyn std::fmt::Display) -> Error {

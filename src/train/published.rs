@@ -13,6 +13,8 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
+use super::statistics::population_std;
+
 pub use name::Name;
 pub(super) use name::default_task;
 pub use reference::{Reference, normalised, reference};
@@ -133,16 +135,9 @@ pub fn family(policy: &str, dataset: &str) -> Option<FamilyScore> {
     let seed = |i: usize| scores.iter().map(|score| score.seeds[i]).sum::<f64>() / tasks as f64;
     Some(FamilyScore {
         mean: scores.iter().map(|score| score.mean).sum::<f64>() / tasks as f64,
-        std: complete.then(|| mean_and_std(&(0..first.seeds.len()).map(seed).collect::<Vec<_>>()).1),
+        std: complete.then(|| population_std(&(0..first.seeds.len()).map(seed).collect::<Vec<_>>()).unwrap_or(0.0)),
         n_seeds: first.n_seeds,
         tasks,
         verified: scores.iter().all(|score| score.verified),
     })
-}
-
-/// Mean and population standard deviation; NaN of nothing.
-fn mean_and_std(values: &[f64]) -> (f64, f64) {
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    (mean, (values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / count).sqrt())
 }

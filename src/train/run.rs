@@ -225,6 +225,24 @@ impl RunFolder {
         self.checkpoint_folder().join(format!("{step:09}.safetensors"))
     }
 
+    /// The checkpoint of update `step`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if there is none; [`Error::Io`].
+    pub fn checkpoint(&self, step: u64) -> Result<Checkpoint> {
+        let found = self.checkpoints()?.into_iter().find(|checkpoint| checkpoint.step == step);
+        found.ok_or_else(|| self.no_checkpoint("--step", step))
+    }
+
+    /// That no checkpoint is what `flag` asked for; it names those there are.
+    pub fn no_checkpoint(&self, flag: &str, asked: u64) -> Error {
+        // The folder was read to find out.
+        let there = self.checkpoints().unwrap_or_default();
+        let steps: Vec<String> = there.iter().map(|checkpoint| checkpoint.step.to_string()).collect();
+        let remedy = "name one of these; --keep-every keeps more of them during training";
+        Error::setting(flag, format!("one of {}", steps.join(", ")), asked.to_string(), remedy)
+    }
+
     fn checkpoint_folder(&self) -> PathBuf {
         self.path.join("checkpoints")
     }

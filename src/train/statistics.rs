@@ -1,10 +1,23 @@
-//! 95 % confidence intervals of what an evaluation measures.
+//! Means, deviations, and 95 % confidence intervals.
 
 /// Two-sided 95 % quantile of the normal distribution.
 const Z: f64 = 1.959_963_984_540_054;
 
 /// Half of what lies outside a 95 % interval.
 const TAIL: f64 = 0.025;
+
+/// The arithmetic mean; `None` of nothing.
+pub fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// The population standard deviation (`numpy.std`, ddof 0), as the papers report it; `None` below two values, since one
+/// value says nothing about spread.
+pub fn population_std(values: &[f64]) -> Option<f64> {
+    let mean = mean(values).filter(|_| values.len() > 1)?;
+    let squares: Vec<f64> = values.iter().map(|value| (value - mean).powi(2)).collect();
+    self::mean(&squares).map(f64::sqrt)
+}
 
 /// Wilson's interval for a rate of `successes` (which may be a mean over evaluations, hence a fraction) among `count`
 /// trials: unlike mean ± 2 standard errors it has a width where all succeed or all fail. `None` without trials.
@@ -22,11 +35,8 @@ pub fn wilson(successes: f64, count: usize) -> Option<[f64; 2]> {
 
 /// Student's t interval for the mean of `values`; `None` for fewer than two.
 pub fn student(values: &[f64]) -> Option<[f64; 2]> {
-    if values.len() < 2 {
-        return None;
-    }
+    let mean = mean(values).filter(|_| values.len() > 1)?;
     let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
     let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
     let half = quantile(values.len() - 1) * (variance / n).sqrt();
     Some([mean - half, mean + half])
@@ -63,6 +73,12 @@ mod tests {
 
     fn close(found: [f64; 2], expected: [f64; 2]) {
         assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 5e-5), "{found:?} {expected:?}");
+    }
+
+    #[test]
+    fn one_value_has_a_mean_and_no_spread() {
+        assert_eq!((mean(&[]), mean(&[4.0])), (None, Some(4.0)));
+        assert_eq!((population_std(&[4.0]), population_std(&[1.0, 3.0])), (None, Some(1.0)));
     }
 
     #[test]

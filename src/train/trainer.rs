@@ -100,9 +100,9 @@ impl Trainer {
         config.check()?;
         let (dataset, validation) = load(&config)?;
         let agent = Agent::new(engine, &config.agent, (&dataset, validation.as_ref()), &config.seeds)?;
-        // The folder comes last: settings and data that are refused leave nothing behind.
+        files::expect_space(out, FAILED_SAVES.into(), checkpoint::bytes(&agent))?;
+        // The folder comes last: what is refused leaves nothing behind.
         let (folder, lock) = RunFolder::create(out, &config)?;
-        files::expect_space(folder.path(), FAILED_SAVES.into(), checkpoint::bytes(&agent))?;
         Self::assemble((config, folder, lock), agent, &dataset, engine, Vec::new())
     }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use wgflow::engine::Engine;
 use wgflow::engine::adapter::{self, AdapterReport};
-use wgflow::{Error, Result, cli};
+use wgflow::{Result, cli};
 
 /// List every adapter, and say which one `--engine auto` takes and why
 #[derive(Debug, clap::Args)]
@@ -36,14 +36,12 @@ impl Devices {
     pub fn run(self) -> Result<()> {
         let adapters = adapter::list();
         let (adapter, reason) = adapter::choose(&adapters);
-        let text = if self.json {
+        if self.json {
             let engine = if adapter.is_some() { "gpu" } else { "cpu" };
             let report = Report { adapters: &adapters, auto: Auto { engine, adapter, reason: &reason } };
-            serde_json::to_string_pretty(&report).map_err(std::io::Error::other).map_err(Error::io("standard output", "write"))?
-        } else {
-            table(&adapters, adapter, &reason)
-        };
-        cli::print(&text)
+            return cli::print_json(&report, false);
+        }
+        cli::print(&table(&adapters, adapter, &reason))
     }
 }
 

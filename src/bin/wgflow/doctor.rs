@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use wgflow::cli::doctor::{Facts, Finding, Verdict, diagnose};
 use wgflow::fetch::Folders;
-use wgflow::{Error, Result};
+use wgflow::{Error, Result, cli};
 
 /// Look at this machine, and name what keeps wgflow from running well and what helps
 #[derive(Debug, clap::Args)]
@@ -23,10 +23,9 @@ impl Doctor {
         let cache = Folders::from_env()?.cache;
         let findings = diagnose(&Facts::gather(&[("runs", self.out), ("cache", cache)]));
         if self.json {
-            let text = serde_json::to_string_pretty(&findings).map_err(std::io::Error::other);
-            println!("{}", text.map_err(Error::io("standard output", "write"))?);
+            cli::print_json(&findings, false)?;
         } else {
-            findings.iter().for_each(print);
+            cli::print(&findings.iter().map(told).collect::<String>())?;
         }
         match findings.iter().find(|finding| finding.verdict == Verdict::Problem) {
             None => Ok(()),
@@ -35,14 +34,12 @@ impl Doctor {
     }
 }
 
-fn print(finding: &Finding) {
+fn told(finding: &Finding) -> String {
     let mark = match finding.verdict {
         Verdict::Good => "ok     ",
         Verdict::Note => "note   ",
         Verdict::Problem => "PROBLEM",
     };
-    println!("{mark}  {:10}  {}", finding.subject, finding.found);
-    if !finding.remedy.is_empty() {
-        println!("{:21}{}", "", finding.remedy);
-    }
+    let remedy = if finding.remedy.is_empty() { String::new() } else { format!("{:21}{}\n", "", finding.remedy) };
+    format!("{mark}  {:10}  {}\n{remedy}", finding.subject, finding.found)
 }

@@ -1,15 +1,11 @@
 //! `wgflow download`: a dataset by name, from this machine or from mirrors.
 
-use std::io::{self, IsTerminal};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
-use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar};
+use wgflow::cli::bar::Bar;
 use wgflow::fetch::{self, Event, Options, Verified};
 use wgflow::{Result, cli};
-
-/// Time between two plain lines.
-const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// Fetch a dataset by name, and print the path of its file
 ///
@@ -67,32 +63,22 @@ impl Download {
     }
 }
 
-/// Shows events on standard error: a bar on a terminal, elsewhere plain lines.
+/// Shows events on standard error.
 struct Console {
-    bar: Option<ProgressBar>,
-    last_line: Instant,
+    bar: Bar,
 }
 
 impl Console {
     fn new() -> Self {
-        let bar = io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{bar:30} {bytes} of {total_bytes}  {bytes_per_sec}, {eta} left");
-            ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        });
-        Self { bar, last_line: Instant::now() }
+        Self { bar: Bar::new("{bar:30} {bytes} of {total_bytes}  {bytes_per_sec}, {eta} left", None).quiet_at_first() }
     }
 
     fn close(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+        self.bar.close();
     }
 
     fn say(&self, line: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{line}")),
-            None => eprintln!("{line}"),
-        }
+        self.bar.aside(|| eprintln!("{line}"));
     }
 
     fn show(&mut self, event: &Event<'_>) {
@@ -114,14 +100,12 @@ impl Console {
     }
 
     fn progress(&mut self, done: u64, total: Option<u64>) {
-        if let Some(bar) = &self.bar {
+        let draw = |bar: &ProgressBar| {
             total.inspect(|total| bar.set_length(*total));
             bar.set_position(done);
-        } else if self.last_line.elapsed() >= LINE_EVERY {
-            self.last_line = Instant::now();
-            let total = total.map(|total| format!(" of {}", HumanBytes(total))).unwrap_or_default();
-            eprintln!("{}{total}", HumanBytes(done));
-        }
+        };
+        let total = total.map(|total| format!(" of {}", HumanBytes(total))).unwrap_or_default();
+        self.bar.show(draw, || format!("{}{total}", HumanBytes(done)));
     }
 }
 

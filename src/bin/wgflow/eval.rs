@@ -129,22 +129,17 @@ impl Eval {
         if let Some(protocol) = self.protocol {
             return protocol.checkpoints(spec, &saved.folder, &saved.config);
         }
-        let all = saved.folder.checkpoints()?;
-        let there = all.iter().map(|checkpoint| checkpoint.step.to_string()).collect::<Vec<_>>().join(", ");
-        let none = |flag: &str, wanted: String| {
-            let remedy = "name one of these; --keep-every keeps more of them during training";
-            Err(Error::setting(flag, format!("one of {there}"), wanted, remedy))
-        };
-        let chosen: Vec<Checkpoint> = match (self.step, self.every) {
-            (Some(step), _) => all.into_iter().filter(|checkpoint| checkpoint.step == step).collect(),
-            (_, Some(every)) => all.into_iter().filter(|checkpoint| checkpoint.step.is_multiple_of(every)).collect(),
-            _ if self.all_steps => all,
-            _ => vec![Checkpoint { step: saved.step(), path: saved.checkpoint.clone() }],
-        };
-        match (self.step, self.every) {
-            (Some(step), _) if chosen.is_empty() => none("--step", step.to_string()),
-            (_, Some(every)) if chosen.is_empty() => none("--every", every.to_string()),
-            _ => Ok(chosen),
+        if let Some(step) = self.step {
+            return Ok(vec![saved.folder.checkpoint(step)?]);
+        }
+        let all = || saved.folder.checkpoints();
+        match self.every {
+            Some(every) => {
+                let chosen: Vec<Checkpoint> = all()?.into_iter().filter(|c| c.step.is_multiple_of(every)).collect();
+                if chosen.is_empty() { Err(saved.folder.no_checkpoint("--every", every)) } else { Ok(chosen) }
+            }
+            None if self.all_steps => all(),
+            None => Ok(vec![Checkpoint { step: saved.step(), path: saved.checkpoint.clone() }]),
         }
     }
 
@@ -193,8 +188,7 @@ impl Eval {
 
     fn print(&self, record: &Record, mark: &str) -> Result<()> {
         if self.json {
-            let line = serde_json::to_string(record).map_err(std::io::Error::other);
-            return cli::print(&line.map_err(Error::io("standard output", "write"))?);
+            return cli::print_json(record, true);
         }
         table::row(record, mark)
     }

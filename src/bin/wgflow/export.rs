@@ -62,13 +62,7 @@ impl Export {
     fn open(&self) -> Result<Saved> {
         let Some(step) = self.step else { return Saved::open(&self.run) };
         let (folder, _) = RunFolder::open(&self.run)?;
-        let known = folder.checkpoints()?;
-        let Some(checkpoint) = known.iter().find(|checkpoint| checkpoint.step == step) else {
-            let steps: Vec<String> = known.iter().map(|checkpoint| checkpoint.step.to_string()).collect();
-            let expected = format!("one of its checkpoints: {}", steps.join(", "));
-            return Err(Error::setting("--step", expected, step.to_string(), "name one of them"));
-        };
-        Saved::open(&checkpoint.path)
+        Saved::open(&folder.checkpoint(step)?.path)
     }
 
     fn default_file(&self, saved: &Saved, policy: &str) -> PathBuf {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use wgflow::data::LoadOptions;
 use wgflow::data::inspect::{Range, Report, inspect};
-use wgflow::{Error, Result, cli};
+use wgflow::{Result, cli};
 
 /// Describe datasets: sizes, rewards, ranges, and what in them would hurt training
 #[derive(Debug, clap::Args)]
@@ -50,12 +50,7 @@ impl Inspect {
         let mut refused = Ok(());
         for file in &self.files {
             let report = inspect(file, &options)?;
-            let text = if self.json {
-                serde_json::to_string(&report).map_err(std::io::Error::other).map_err(Error::io("standard output", "write"))?
-            } else {
-                table(&report)
-            };
-            cli::print(&text)?;
+            if self.json { cli::print_json(&report, true) } else { cli::print(&table(&report)) }?;
             if report.refused.is_some() {
                 refused = refused.and(wgflow::data::load(file, &options).map(|_| ()));
             }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use wgflow::train::presets::{self, Preset};
 use wgflow::train::published::{FamilyScore, Score};
-use wgflow::{Error, Result, cli};
+use wgflow::{Result, cli};
 
 /// Columns that fit a terminal.
 const WIDTH: usize = 120;
@@ -49,7 +49,7 @@ impl Presets {
         let chosen = one.as_ref().map_or_else(|_| matching(&filter), |(preset, _)| vec![*preset]);
         let text = match one {
             Err(error) if chosen.is_empty() => return Err(error),
-            _ if self.json => json(&chosen)?,
+            _ if self.json => return json(&chosen),
             Ok((preset, task)) => detail(preset, task),
             Err(_) => list(&chosen),
         };
@@ -64,7 +64,7 @@ fn matching(filter: &str) -> Vec<&'static Preset> {
     presets::all().iter().filter(|preset| fits(&preset.name) || fits(&preset.benchmark)).collect()
 }
 
-fn json(chosen: &[&'static Preset]) -> Result<String> {
+fn json(chosen: &[&'static Preset]) -> Result<()> {
     let entries: Vec<Entry> = chosen
         .iter()
         .map(|preset| Entry {
@@ -73,7 +73,7 @@ fn json(chosen: &[&'static Preset]) -> Result<String> {
             scores: tasks(preset, None).iter().flat_map(|task| both(preset, *task)).flatten().collect(),
         })
         .collect();
-    serde_json::to_string_pretty(&entries).map_err(std::io::Error::other).map_err(Error::io("standard output", "write"))
+    cli::print_json(&entries, false)
 }
 
 /// The tasks to show scores of: the one asked for, or all; for a dataset without tasks the dataset itself.

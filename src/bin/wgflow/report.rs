@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
 use wgflow::Result;
 use wgflow::cli;
 use wgflow::report::{Method, Metric, Options, Protocol, Published, Report, Task};
-use wgflow::train::published;
+use wgflow::train::{self, published};
 
 /// Say what many runs say together: scores by task and seed, intervals, published scores, curves
 ///
@@ -29,7 +28,7 @@ pub struct ReportFlags {
     /// A run's score is made up as the authors do: on OGBench the mean of the evaluations at N-200k, N-100k and N
     /// updates, on D4RL and Minari the one at N
     #[arg(long, value_name = "WHOSE")]
-    protocol: Option<Whose>,
+    protocol: Option<train::Protocol>,
     /// What is scored [default: success on OGBench, normalized on D4RL and Minari]
     #[arg(long, value_name = "METRIC")]
     metric: Option<Metric>,
@@ -38,23 +37,10 @@ pub struct ReportFlags {
     resamples: u32,
 }
 
-/// Whose protocol.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Whose {
-    /// GFP's: 100 episodes an evaluation
-    Gfp,
-    /// FQL's: 50 episodes an evaluation
-    Fql,
-}
-
 impl ReportFlags {
     /// Prints the report, and writes it where --out says.
     pub fn run(self) -> Result<()> {
-        let protocol = match self.protocol {
-            Some(Whose::Gfp) => Protocol::Gfp,
-            Some(Whose::Fql) => Protocol::Fql,
-            None => Protocol::Last(self.last),
-        };
+        let protocol = self.protocol.map_or(Protocol::Last(self.last), Protocol::Official);
         let options = Options { metric: self.metric, protocol, resamples: self.resamples };
         let report = Report::new(&self.folders, &options, &published_score)?;
         let mut text = if self.json { report.json()? } else { report.text() };

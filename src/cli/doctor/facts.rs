@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::Engine;
 use crate::engine::adapter::{self, AdapterReport};
+use crate::files::{existing, free_space};
 
 /// What is known of the machine.
 #[derive(Clone, Debug, Default)]
@@ -144,11 +145,10 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 impl FolderFacts {
     /// Looks at `path`, or at the nearest folder above it that exists.
     fn of(path: &Path) -> Self {
-        let there = path.ancestors().find(|p| p.exists()).unwrap_or(Path::new(".")).to_path_buf();
-        let there = if there.as_os_str().is_empty() { PathBuf::from(".") } else { there };
-        let readable = std::fs::read_dir(&there).map(drop).map_err(|error| format!("cannot be read: {error}"));
-        let trouble = readable.and_then(|()| writable(&there)).err();
-        Self { path: path.to_path_buf(), trouble, free: fs4::available_space(&there).ok() }
+        let there = existing(path);
+        let readable = std::fs::read_dir(there).map(drop).map_err(|error| format!("cannot be read: {error}"));
+        let trouble = readable.and_then(|()| writable(there)).err();
+        Self { path: path.to_path_buf(), trouble, free: free_space(path) }
     }
 }
 
