@@ -50,7 +50,7 @@ fn bandit() -> Dataset {
 fn mean_reward(agent: &mut Agent, policy: &str) -> f64 {
     let rows = 200;
     let states: Vec<f32> = (0..2 * rows).map(|i| spread(i, 3)).collect();
-    let mut policy = agent.policy(policy, 0, rows as u32, 1).unwrap();
+    let mut policy = agent.policy(policy, 0, rows as u32).unwrap();
     let cols = policy.noise_cols();
     let noise: Vec<f64> = (0..rows as u32).flat_map(|row| act_noise(9, row, 0, cols)).collect();
     let actions = policy.act(&states, &noise).unwrap();

@@ -210,7 +210,7 @@ fn choice(fixture: &Fixture, config: &AgentConfig) -> Result<(), Failed> {
     let mut agent = fixture.agent(&Engine::Oracle, config);
     let observations: Vec<f32> = fixture.get("act/observation").iter().map(|x| *x as f32).collect();
     let rows = observations.len() / agent.dims().obs as usize;
-    let mut policy = agent.policy(config.policies()[0], 0, rows as u32, 1)?;
+    let mut policy = agent.policy(config.policies()[0], 0, rows as u32)?;
     let actions = policy.act(&observations, fixture.get("act/noise"))?;
     let mut probe = |name: &str| policy.probe(name).map(|values| values.ok_or(format!("no probe {name}")));
     let (candidates, q) = (probe("candidates")??, probe("q")??);

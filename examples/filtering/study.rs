@@ -139,7 +139,7 @@ fn weigh(agent: &mut Agent, weights: &mut [[Vec<f64>; 3]]) -> Result<(), Error> 
 fn sample(agent: &mut Agent, lane: usize, policy: &str, effort: &Effort) -> Result<Vec<Vec<Action>>, Error> {
     let rows = effort.samples;
     let noise: Vec<f64> = (0..rows).flat_map(|row| act_noise(effort.seed, row, 0, 2)).collect();
-    let mut policy = agent.policy(policy, lane, rows, 1)?;
+    let mut policy = agent.policy(policy, lane, rows)?;
     let actions = policy.act(&vec![0.0; rows as usize], &noise)?;
     let pairs = |flat: Vec<f32>| flat.as_chunks().0.iter().map(|pair: &[f32; 2]| pair.map(f64::from)).collect();
     Ok(policy.trace()?.into_iter().chain([actions]).map(pairs).collect())

@@ -227,12 +227,12 @@ impl Agent {
         self.machine.read(region, lane)
     }
 
-    /// The policy `name` of a lane as it is now, for `rows` states at once, on `threads` CPU threads.
+    /// The policy `name` of a lane as it is now, for `rows` states at once, on at most as many CPU threads as the agent has.
     ///
     /// # Errors
     /// On a GPU: a lost device or a timeout.
-    pub fn policy(&mut self, name: &str, lane: usize, rows: u32, threads: usize) -> Result<Policy> {
+    pub fn policy(&mut self, name: &str, lane: usize, rows: u32) -> Result<Policy> {
         let weights = self.weights(lane)?;
-        Policy::new(&self.config, self.dims(), name, &weights, rows, threads)
+        Policy::new(&self.config, self.dims(), name, &weights, rows, self.machine.cpu_threads())
     }
 }

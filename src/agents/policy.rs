@@ -93,7 +93,7 @@ pub struct Policy {
 
 impl Policy {
     /// The policy `name` (one of [`AgentConfig::policies`]) of an agent with the given `weights` (a lane's whole weights
-    /// arena), for `rows` states at once.
+    /// arena), for `rows` states at once, on at most `threads` CPU threads.
     ///
     /// # Errors
     /// [`Error::Plan`] if the agent's recording is broken.
@@ -188,7 +188,7 @@ pub struct Values {
 
 impl Values {
     /// The critics of an agent with the given `weights` (a lane's whole weights arena), for `rows` pairs at once; `None` for
-    /// an agent without critics.
+    /// an agent without critics. At most `threads` CPU threads.
     ///
     /// # Errors
     /// [`Error::Plan`] if the agent's recording is broken.
@@ -223,11 +223,15 @@ impl Values {
     }
 }
 
+/// Operations of matrix products below which a plan runs on one thread: it is done before a second one has woken up.
+const SHARED_FROM: u64 = 50_000_000;
+
 /// What was recorded on `plan`, loaded on the CPU engine over `weights`. Forward passes use only the fixed scalars (the
 /// layer norms' epsilon).
 fn on_cpu(mut plan: PlanBuilder, parameters: &Parameters, weights: &[f64], threads: usize) -> Result<(Machine, PlanId)> {
     let finished = plan.finish()?;
     let scalars: Vec<f64> = plan.scalars().iter().map(|name| fixed_scalar(name)).collect();
+    let threads = if finished.product_flops() < SHARED_FROM { 1 } else { threads };
     let mut machine = Engine::cpu(Some(threads)).machine(&plan.memory, 1, &scalars, Vec::new())?;
     machine.write(parameters.whole(Arena::Weights), 0, weights)?;
     let id = machine.load(&finished, 0)?;

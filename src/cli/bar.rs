@@ -5,13 +5,17 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Time between two plain lines.
-const LINE_EVERY: Duration = Duration::from_secs(10);
+/// Time between the first two plain lines; it doubles from line to line, so that the log of a long run stays short.
+const FIRST_WAIT: Duration = Duration::from_secs(10);
+
+/// The longest that time gets.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// The bar on standard error, if that is a terminal.
 pub struct Bar {
     bar: Option<ProgressBar>,
     last_line: Option<Instant>,
+    wait: Duration,
 }
 
 impl Bar {
@@ -21,7 +25,7 @@ impl Bar {
             let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
             length.map_or_else(ProgressBar::no_length, ProgressBar::new).with_style(style)
         });
-        Self { bar, last_line: None }
+        Self { bar, last_line: None, wait: FIRST_WAIT }
     }
 
     /// The same, whose first plain line comes only after a while.
@@ -42,10 +46,15 @@ impl Bar {
     pub fn show(&mut self, draw: impl FnOnce(&ProgressBar), line: impl FnOnce() -> String) {
         if let Some(bar) = &self.bar {
             draw(bar);
-        } else if self.last_line.is_none_or(|last| last.elapsed() >= LINE_EVERY) {
-            self.last_line = Some(Instant::now());
-            eprintln!("{}", line());
+            return;
         }
+        if self.last_line.is_some_and(|last| last.elapsed() < self.wait) {
+            return;
+        }
+        if self.last_line.replace(Instant::now()).is_some() {
+            self.wait = (self.wait * 2).min(LONGEST_WAIT);
+        }
+        eprintln!("{}", line());
     }
 
     /// Takes the bar away.

@@ -47,7 +47,8 @@ fn summary(progress: &Progress<'_>) -> String {
         .iter()
         .filter_map(|(label, name)| metric(name).map(|value| format!("  {label} {value:.3}")))
         .collect();
-    format!("{rate:.0} updates/s, {} left{losses}", clock(left))
+    let digits = if rate < 10.0 { 1 } else { 0 };
+    format!("{rate:.digits$} updates/s, {} left{losses}", clock(left))
 }
 
 fn clock(time: Duration) -> String {

@@ -4,15 +4,17 @@ use crate::agents::AgentConfig;
 use crate::engine::Arena;
 use crate::train::{Evaluation, Trainer, sweep};
 
-/// What is about to run: the first lines of every log.
-pub(super) fn describe(trainer: &Trainer) {
+/// What is about to run: the first lines of every log. `environment` is the one in Python that --eval-env named.
+pub(super) fn describe(trainer: &Trainer, environment: Option<&str>) {
     let (config, blueprint) = (trainer.config(), trainer.agent().blueprint());
     let lanes = config.seeds.len();
     let data = config.data.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-    let task = trainer
-        .task()
-        .map_or_else(|| "no built-in environment: not evaluated".to_owned(), |t| format!("{} task {}", t.env, t.task));
-    println!("data: {data}, {task}");
+    let judged = match (environment, trainer.task()) {
+        (Some(id), _) => format!("evaluated in {id}"),
+        (None, Some(task)) => format!("evaluated in {} task {}", task.env, task.task),
+        (None, None) => "no built-in environment and no --eval-env: not evaluated".to_owned(),
+    };
+    println!("data: {data}, {judged}");
     let plan = &blueprint.update;
     println!(
         "{}: {} parameters, an update is {} operations in {} dispatches ({} levels), {:.2} GFLOP of products",

@@ -226,7 +226,7 @@ impl TrainFlags {
             }
             None => Trainer::create(self.config(agent, preset)?, &engine, &self.out)?,
         };
-        summary::describe(&trainer);
+        summary::describe(&trainer, self.evaluator.eval_env.as_deref());
         let start = |environment| Evaluator::start(environment, trainer.config(), trainer.folder());
         let evaluator = environment.map(start).transpose()?;
         let mut console = Console::new(trainer.config().steps, evaluator);

@@ -50,10 +50,14 @@ impl Records {
     }
 }
 
+/// Cores that this process may use.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 impl Engine {
     /// The CPU engine on `threads` threads, or on as many as the machine has cores.
     pub fn cpu(threads: Option<usize>) -> Self {
-        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self::Cpu { threads: threads.unwrap_or_else(cores) }
     }
 
@@ -176,6 +180,15 @@ impl Machine {
     /// Number of lanes.
     pub fn lanes(&self) -> usize {
         on_each!(self, m => m.lanes())
+    }
+
+    /// CPU threads that work of this run may use while nothing is submitted: those it was given, or all beside a GPU.
+    pub fn cpu_threads(&self) -> usize {
+        match self {
+            Self::Gpu(_) => cores(),
+            Self::Cpu(machine) => machine.threads,
+            Self::Oracle(machine) => machine.threads,
+        }
     }
 }
 

@@ -56,3 +56,38 @@ impl Observations {
         Self { values, source: format!("{OBSERVATIONS} standard normal observations, since {missing} is not there (see --data)") }
     }
 }
+
+/// Rows to act on.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// How many.
+    pub rows: usize,
+    /// [rows, obs_dim].
+    pub observations: &'a [f32],
+    /// [rows, columns of noise], which may be none.
+    pub noise: &'a [f32],
+}
+
+impl<'a> Batch<'a> {
+    /// The observation of row `row`.
+    pub fn observation(&self, row: usize) -> &'a [f32] {
+        part(self.observations, self.rows, row, 1)
+    }
+
+    /// The noise of row `row`.
+    pub fn noise(&self, row: usize) -> &'a [f32] {
+        part(self.noise, self.rows, row, 1)
+    }
+
+    /// `rows` rows from `first`.
+    pub(super) fn block(&self, first: usize, rows: usize) -> Self {
+        let part = |values| part(values, self.rows, first, rows);
+        Batch { rows, observations: part(self.observations), noise: part(self.noise) }
+    }
+}
+
+/// `count` rows from `first` of a table of `rows`.
+fn part(values: &[f32], rows: usize, first: usize, count: usize) -> &[f32] {
+    let columns = values.len() / rows;
+    &values[first * columns..][..count * columns]
+}

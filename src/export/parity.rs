@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread::ScopedJoinHandle;
 
 use super::Format;
-use super::observations::{OBSERVATIONS, Observations};
+use super::observations::{Batch, OBSERVATIONS, Observations};
 use super::onnx::Interpreter;
 use super::safetensors::Evaluator;
 use crate::agents::Policy;
@@ -27,41 +27,6 @@ const SEED: u64 = 0x6578_706f_7274;
 
 /// Rows that are evaluated at a time: few, since a policy that chooses makes many candidates of each.
 const BLOCK: usize = 10;
-
-/// Rows to act on.
-#[derive(Clone, Copy, Debug)]
-pub struct Batch<'a> {
-    /// How many.
-    pub rows: usize,
-    /// [rows, obs_dim].
-    pub observations: &'a [f32],
-    /// [rows, columns of noise], which may be none.
-    pub noise: &'a [f32],
-}
-
-impl<'a> Batch<'a> {
-    /// The observation of row `row`.
-    pub fn observation(&self, row: usize) -> &'a [f32] {
-        part(self.observations, self.rows, row, 1)
-    }
-
-    /// The noise of row `row`.
-    pub fn noise(&self, row: usize) -> &'a [f32] {
-        part(self.noise, self.rows, row, 1)
-    }
-
-    /// [`BLOCK`] rows from `first`.
-    fn block(&self, first: usize) -> Self {
-        let part = |values| part(values, self.rows, first, BLOCK);
-        Batch { rows: BLOCK, observations: part(self.observations), noise: part(self.noise) }
-    }
-}
-
-/// `count` rows from `first` of a table of `rows`.
-fn part(values: &[f32], rows: usize, first: usize, count: usize) -> &[f32] {
-    let columns = values.len() / rows;
-    &values[first * columns..][..count * columns]
-}
 
 /// How well a file agrees with us.
 #[derive(Clone, Debug)]
@@ -124,7 +89,7 @@ fn worst_difference(policy: &mut Policy, batch: Batch<'_>, theirs: &[f64]) -> Re
     let dim = policy.dims().action as usize;
     let mut worst = 0.0;
     for (first, theirs) in (0..batch.rows).step_by(BLOCK).zip(theirs.chunks(BLOCK * dim)) {
-        let block = batch.block(first);
+        let block = batch.block(first, BLOCK);
         let noise: Vec<f64> = block.noise.iter().copied().map(f64::from).collect();
         let ours = policy.act(block.observations, &noise)?;
         let choices = choices(policy)?;
@@ -168,7 +133,7 @@ fn evaluate(bytes: &[u8], format: Format, batch: Batch<'_>, rounded: bool) -> Re
 
 /// Rows are independent, so threads share them, block by block.
 fn in_blocks(batch: Batch<'_>, run: &(dyn Fn(&Batch<'_>) -> Result<Vec<f64>, String> + Sync)) -> Result<Vec<f64>, String> {
-    let blocks: Vec<Batch<'_>> = (0..batch.rows).step_by(BLOCK).map(|first| batch.block(first)).collect();
+    let blocks: Vec<Batch<'_>> = (0..batch.rows).step_by(BLOCK).map(|first| batch.block(first, BLOCK)).collect();
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let work = |blocks: &[Batch<'_>]| blocks.iter().map(run).collect::<Result<Vec<_>, _>>().map(|parts| parts.concat());
     std::thread::scope(|scope| {

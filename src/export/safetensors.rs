@@ -7,7 +7,7 @@ use ::safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::description::Description;
 use super::metadata::{self, Metadata};
-use super::parity::Batch;
+use super::observations::Batch;
 
 /// The metadata entry. One entry only: a map of several would be written in an arbitrary order, and equal policies would
 /// differ in their bytes.

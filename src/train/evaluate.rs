@@ -99,15 +99,14 @@ pub fn evaluate(agent: &mut Agent, lane: usize, task: &Task, episodes: usize, ke
     let quota = Quota { episodes, seed: agent.seeds()[lane], keep_paths };
     let mut evaluations = Vec::new();
     for name in agent.config().policies() {
-        // One thread: a batch of this size is done before a second one has woken up.
-        let mut policy = agent.policy(name, lane, envs.count() as u32, 1)?;
+        let mut policy = agent.policy(name, lane, envs.count() as u32)?;
         evaluations.push(Evaluation { policy: name, episodes: run(&mut policy, &mut envs, &quota, &mut || Ok(()))? });
     }
     Ok(evaluations)
 }
 
-/// As [`evaluate`], for the policy `name` of a lane of a checkpoint, in any environments. The policy runs on `threads` CPU
-/// threads. `proceed` is asked before every step; its error ends the evaluation.
+/// As [`evaluate`], for the policy `name` of a lane of a checkpoint, in any environments. The policy runs on at most
+/// `threads` CPU threads. `proceed` is asked before every step; its error ends the evaluation.
 ///
 /// # Errors
 /// [`Error::Setting`] if there is no such policy or lane, or if the environments do not fit the policy; whatever the

@@ -30,10 +30,13 @@ use std::{
 
 use crate::error::Result;
 use crate::files;
-pub use curves::{Panel, Series, learning_curves};
+pub use curves::{Panel, learning_curves};
 pub use field::{Arrow, Field, FieldPanel, Goal, Maze, Rollout, ScalarGrid, vector_field};
+pub use plane::Plane;
 use scene::Scene;
-pub use sheet::{Class, Content, Group, Plane, Sheet, Tile, sheet};
+pub use series::Series;
+pub use sheet::{Content, Group, Sheet, Tile, sheet};
+pub use style::Class;
 
 /// Writes `scene` as `<stem>.svg` and `<stem>.png`; the folder must exist.
 fn write_both(stem: &Path, scene: &Scene) -> Result<()> {

@@ -7,7 +7,7 @@ use prost::Message;
 use super::array::Array;
 use super::proto::{Attribute, Dimension, FLOAT, Graph, INT64, Model, Node, Tensor, ValueInfo};
 use super::{ACTION, NOISE, OBSERVATION};
-use crate::export::parity::Batch;
+use crate::export::observations::Batch;
 
 /// A file read back.
 #[derive(Debug)]

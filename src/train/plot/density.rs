@@ -3,8 +3,7 @@
 use super::{
     axis::Plot,
     scene::{Colour, Image},
-    sheet::Class,
-    style,
+    style::{self, Class},
 };
 
 /// Standard deviation of the blur, as a share of the picture's width.

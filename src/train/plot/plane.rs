@@ -6,14 +6,32 @@ use super::{
     field::ScalarGrid,
     field_panel::heat_image,
     scene::{Anchor, Image, Paint, Point, Rect, Scene, Shape, Stroke},
-    sheet::{Class, Plane},
-    style,
+    style::{self, Class},
 };
 
 /// Diameter of a dot, in pixels.
 const DOT: f64 = 3.2;
 /// Height of the colour scale above a tile.
 const SCALE: f64 = 10.0;
+
+/// A square of the plane.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plane {
+    /// The square reaches from minus this to this along both axes.
+    pub reach: f64,
+    /// Half the edge of a dashed square around the origin; none if 0.
+    pub limit: f64,
+    /// Whether the axes have ticks.
+    pub ticks: bool,
+    /// A function, as colours with a scale in place of the tile's note.
+    pub heat: Option<ScalarGrid>,
+    /// Points shown as a density, smoothed and scaled to its maximum; where classes mix, so do their colours.
+    pub density: Vec<Class<[f64; 2]>>,
+    /// Points shown as dots.
+    pub dots: Vec<Class<[f64; 2]>>,
+    /// Words centred at places.
+    pub words: Vec<([f64; 2], String)>,
+}
 
 /// Draws the square into `area`, whose edges are whole pixels.
 pub(super) fn draw(scene: &mut Scene, plane: &Plane, area: Rect) {

@@ -4,10 +4,65 @@ use std::ops::Range;
 
 use super::{
     axis::{Plot, drawable},
-    curves::Series,
     marks,
     scene::{Colour, Paint, Point, Scene},
 };
+
+/// One line of a panel.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Series {
+    /// Name in the legend; none if empty.
+    pub label: String,
+    /// Update and value, in drawing order. A value that is not finite is a gap.
+    pub points: Vec<[f64; 2]>,
+    /// Lower and upper end of a band around each point (minimum and maximum, or a deviation, over lanes); none if empty.
+    pub band: Vec<[f64; 2]>,
+    /// Whether each point gets a disc: for values that are measured now and then.
+    pub markers: bool,
+    /// Number of points over which a bold line averages, with the points themselves drawn thin; as they are if below 2.
+    pub smooth: usize,
+    /// Number of its colour, so that one thing has one colour in all panels; its place in the panel if `None`.
+    pub colour: Option<usize>,
+    /// Whether the line is dashed: for a value that was not measured here.
+    pub dashed: bool,
+}
+
+impl Series {
+    /// A plain line.
+    pub fn new(label: impl Into<String>, points: Vec<[f64; 2]>) -> Self {
+        Self { label: label.into(), points, ..Self::default() }
+    }
+
+    /// The same with a disc at each point.
+    #[must_use]
+    pub fn with_markers(self) -> Self {
+        Self { markers: true, ..self }
+    }
+
+    /// The same with a band: lower and upper end for each point.
+    #[must_use]
+    pub fn with_band(self, band: Vec<[f64; 2]>) -> Self {
+        Self { band, ..self }
+    }
+
+    /// The same as a dashed line, for a value that others report.
+    #[must_use]
+    pub fn with_dashes(self) -> Self {
+        Self { dashed: true, ..self }
+    }
+
+    /// The same with a bold line of the mean over `window` points around each one; geometric on a logarithmic axis.
+    #[must_use]
+    pub fn with_smoothing(self, window: usize) -> Self {
+        Self { smooth: window, ..self }
+    }
+
+    /// The same in colour number `slot`: 0 blue, 1 vermilion, 2 green, 3 rose, 4 orange, 5 sky, 6 grey, 7 dark yellow.
+    #[must_use]
+    pub fn with_colour(self, slot: usize) -> Self {
+        Self { colour: Some(slot), ..self }
+    }
+}
 
 /// Draws the area between the ends of a series' band.
 pub(super) fn draw_band(scene: &mut Scene, series: &Series, plot: &Plot, log: bool, colour: Colour) {

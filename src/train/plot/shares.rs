@@ -3,8 +3,7 @@
 use super::{
     axis::{Axis, Plot, drawable},
     scene::{Anchor, Paint, Point, Rect, Scene, Stroke},
-    sheet::Class,
-    style,
+    style::{self, Class},
 };
 
 /// Bins of a histogram over [0, 1].

@@ -6,9 +6,11 @@ use super::{
     field::ScalarGrid,
     legend::Legend,
     marks::Mark,
-    plane,
+    plane::{self, Plane},
     scene::{Anchor, Rect, Scene},
-    shares, style, write_both,
+    shares,
+    style::{self, Class},
+    write_both,
 };
 use crate::error::{Error, Result};
 
@@ -68,34 +70,6 @@ pub enum Content {
     Ridges(Vec<Class<f64>>),
     /// Shares that add up to one as bars, named.
     Bars(Vec<(String, Vec<Class<f64>>)>),
-}
-
-/// Values with one colour. In [`Content::Bars`] the one value is the share.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Class<T> {
-    /// Number of the colour (see [`super::Series::with_colour`]).
-    pub colour: usize,
-    /// The values.
-    pub values: Vec<T>,
-}
-
-/// A square of the plane.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Plane {
-    /// The square reaches from minus this to this along both axes.
-    pub reach: f64,
-    /// Half the edge of a dashed square around the origin; none if 0.
-    pub limit: f64,
-    /// Whether the axes have ticks.
-    pub ticks: bool,
-    /// A function, as colours with a scale in place of the tile's note.
-    pub heat: Option<ScalarGrid>,
-    /// Points shown as a density, smoothed and scaled to its maximum; where classes mix, so do their colours.
-    pub density: Vec<Class<[f64; 2]>>,
-    /// Points shown as dots.
-    pub dots: Vec<Class<[f64; 2]>>,
-    /// Words centred at places.
-    pub words: Vec<([f64; 2], String)>,
 }
 
 /// Draws the sheet as `<path_stem>.svg` and `<path_stem>.png`.

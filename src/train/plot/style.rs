@@ -43,6 +43,15 @@ const SERIES: [Colour; 8] = [
     Colour::hex(0x8c_6d_1f), // dark yellow
 ];
 
+/// Values with one colour. In [`super::Content::Bars`] the one value is the share.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Class<T> {
+    /// Number of the colour (see [`super::Series::with_colour`]).
+    pub colour: usize,
+    /// The values.
+    pub values: Vec<T>,
+}
+
 /// Colour number `slot`; they repeat after eight.
 pub(super) fn series(slot: usize) -> Colour {
     SERIES[slot % SERIES.len()]
