@@ -10,8 +10,7 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use wgflow::agents::gfp::PolicyAggregate;
 use wgflow::agents::{AgentConfig, FqlConfig, GfpConfig};
-use wgflow::engine::Real;
-use wgflow::engine::real::{MutOperand, Operand};
+use wgflow::engine::product::{MutOperand, Operand, Right, product};
 
 /// Width of the square product that stands for the peak.
 const WIDTH: usize = 512;
@@ -36,11 +35,11 @@ fn peak(c: &mut Criterion) {
 fn products(rounds: u64) {
     let (a, b) = (vec![0.5f32; WIDTH * WIDTH], vec![0.25f32; WIDTH * WIDTH]);
     let mut out = vec![0f32; WIDTH * WIDTH];
-    let operand = |m: &[f32]| Operand { data: m.as_ptr(), shape: (WIDTH, WIDTH), strides: (WIDTH as isize, 1) };
+    let operand = |m: &[f32]| Operand { data: m.as_ptr(), shape: (WIDTH, WIDTH), strides: (WIDTH, 1) };
     for _ in 0..rounds {
-        let to = MutOperand { data: out.as_mut_ptr(), shape: (WIDTH, WIDTH), stride: WIDTH as isize };
+        let to = MutOperand { data: out.as_mut_ptr(), shape: (WIDTH, WIDTH), stride: WIDTH };
         // SAFETY: three buffers of 512 x 512 elements, none of them shared.
-        unsafe { f32::matmul(to, operand(&a), operand(&b)) };
+        unsafe { product(to, operand(&a), Right::Plain(operand(&b))) };
     }
     std::hint::black_box(&out);
 }

@@ -4,10 +4,13 @@
 //! lanes through a counter, and meet before the next. Blocks are cut by shape, so the bits do not depend on the number
 //! of threads.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::kernel::{Context, Kernel, Twin};
 use super::memory::{Arena, Memory, Region};
+use super::packed::{Packed, packed_read};
 use super::plan::{Op, Plan};
 use super::real::Real;
 
@@ -37,6 +40,7 @@ pub struct CpuMemory<R> {
     words: Vec<u32>,
     strides: [usize; 4],
     scalars: Vec<R>,
+    packed: Packed<R>,
     /// The dataset's records, for `gather`.
     pub records: std::sync::Arc<Vec<f32>>,
 }
@@ -52,6 +56,7 @@ impl<R: Precision> CpuMemory<R> {
             words: vec![0; strides[3] * lanes],
             strides,
             scalars: Vec::new(),
+            packed: Packed::new(lanes),
             records: std::sync::Arc::default(),
         }
     }
@@ -79,6 +84,7 @@ impl<R: Precision> CpuMemory<R> {
 
     /// Fills the region with `values`, in row-major order.
     pub fn write(&mut self, region: Region, lane: usize, values: &[f64]) {
+        self.packed.written(region, lane);
         let base = self.base(region, lane);
         for (row, values) in values.chunks_exact(region.cols as usize).enumerate() {
             let start = base + row * region.stride as usize;
@@ -103,6 +109,7 @@ impl<R: Precision> CpuMemory<R> {
     /// Fills every float of every arena, padding included: tests poison memory with it.
     pub fn fill(&mut self, arena: Arena, value: f64) {
         self.floats[arena.index()].fill(R::of(value));
+        (0..self.lanes).for_each(|lane| self.packed.spoil_all(arena, lane));
     }
 
     /// The arenas for one replay, which has them to itself.
@@ -114,19 +121,22 @@ impl<R: Precision> CpuMemory<R> {
             scalars: &self.scalars,
             slots: self.scalars.len() / self.lanes,
             records: &self.records,
+            panels: self.packed.address(),
+            packed: &self.packed,
         }
     }
 
     /// Runs `plan` `updates` times on `threads` threads.
     pub fn run(&mut self, plan: &Plan, updates: u32, threads: usize) {
-        let work: Vec<Work<R>> =
-            plan.dispatches.iter().map(|d| Work::of(&plan.ops[d.ops.clone()], d.kernel, self.lanes)).collect();
+        self.packed.make_room(&plan.ops);
+        let work = work(plan, &self.packed, self.lanes, threads);
         let shared = self.shared();
         std::thread::scope(|scope| {
-            for _ in 1..threads {
-                scope.spawn(|| replay(&shared, &work, updates));
+            for thread in 1..threads {
+                let (shared, work) = (&shared, &work);
+                scope.spawn(move || replay(shared, work, updates, thread));
             }
-            replay(&shared, &work, updates);
+            replay(&shared, &work, updates, 0);
         });
     }
 
@@ -139,9 +149,10 @@ impl<R: Precision> CpuMemory<R> {
         let shared = self.shared();
         for op in &plan.ops {
             for (lane, block) in (0..lanes).flat_map(|lane| (0..op.blocks()).map(move |block| (lane, block))) {
-                R::twin(op.kernel)(&op.problem, &shared.context(lane).checked(&op.reads, &op.writes), block);
+                R::twin(op.kernel)(&op.problem, &shared.plain_context(lane).checked(&op.reads, &op.writes), block);
             }
         }
+        (0..lanes).for_each(|lane| shared.packed.spoil_all(Arena::Weights, lane));
     }
 }
 
@@ -153,13 +164,21 @@ struct Shared<'a, R> {
     scalars: &'a [R],
     slots: usize,
     records: &'a [f32],
+    panels: *mut R,
+    packed: &'a Packed<R>,
 }
 
 // SAFETY: the threads of a replay write disjoint elements between two meetings (the contract of `Context`).
 unsafe impl<R: Sync> Sync for Shared<'_, R> {}
 
 impl<R: Real> Shared<'_, R> {
+    /// What a twin sees of a lane.
     fn context(&self, lane: usize) -> Context<'_, R> {
+        self.plain_context(lane).with_packed(self.packed.of_lane(self.panels, lane))
+    }
+
+    /// The same without packed weights.
+    fn plain_context(&self, lane: usize) -> Context<'_, R> {
         let floats = [0, 1, 2].map(|i| (self.floats[i].wrapping_add(lane * self.strides[i]), self.strides[i]));
         let words = (self.words.wrapping_add(lane * self.strides[3]), self.strides[3]);
         // SAFETY: each lane's share lies inside the arenas, which outlive the replay that borrows them mutably.
@@ -167,71 +186,131 @@ impl<R: Real> Shared<'_, R> {
     }
 }
 
-/// A dispatch as a list of blocks to share out.
+/// A dispatch, or the packing of weights before one, as blocks to share out.
+///
+/// Each thread begins with a share of its own and then helps the others. The shares are cut along the lanes and, within a lane,
+/// along the rows of the batch, in every dispatch alike: what a thread reads is then mostly what it wrote, and lies in its
+/// own caches. That matters where cores do not share one.
 struct Work<'a, R> {
-    twin: Twin<R>,
-    /// Problem, and one past the last of its blocks, of one lane.
-    problems: Vec<(&'a [u32], u32)>,
-    /// Blocks of one lane.
-    blocks: u32,
-    /// Blocks of all lanes.
-    total: u32,
-    /// The latest update that reached this dispatch (high half), and its next unclaimed block (low half).
-    claimed: AtomicU64,
+    tasks: Vec<Task<'a, R>>,
+    /// Lane, task and block, share after share.
+    blocks: Vec<(usize, usize, u32)>,
+    shares: Vec<Share>,
     /// Blocks done in all updates so far.
     finished: AtomicU32,
 }
 
-impl<'a, R: Precision> Work<'a, R> {
-    fn of(ops: &'a [Op], kernel: &'static Kernel, lanes: usize) -> Self {
-        let mut blocks = 0;
-        let mut problems = Vec::with_capacity(ops.len());
-        for op in ops {
-            blocks += op.blocks();
-            problems.push((op.problem.as_slice(), blocks));
+/// The blocks that one thread begins with.
+struct Share {
+    range: Range<u32>,
+    /// The latest update that reached this share (high half), and how many of its blocks are claimed (low half).
+    claimed: AtomicU64,
+}
+
+/// What the blocks of a dispatch do.
+enum Task<'a, R> {
+    /// Run an operation, which spoils these packed matrices.
+    Run { twin: Twin<R>, problem: &'a [u32], spoils: Vec<usize> },
+    /// Pack a matrix, a panel a block.
+    Pack(usize),
+}
+
+/// The dispatches of a plan; before one that reads packed weights, the packing of those that an update has not packed yet, or
+/// has changed since.
+fn work<'a, R: Precision>(plan: &'a Plan, packed: &Packed<R>, lanes: usize, threads: usize) -> Vec<Work<'a, R>> {
+    let mut ready = BTreeSet::new();
+    let mut all = Vec::new();
+    for dispatch in &plan.dispatches {
+        let ops = &plan.ops[dispatch.ops.clone()];
+        let wanted = ops.iter().filter_map(packed_read).filter_map(|region| packed.find(region.offset));
+        let missing: Vec<_> = wanted.filter(|matrix| ready.insert(*matrix)).collect();
+        if !missing.is_empty() {
+            let packing = missing.into_iter().map(|matrix| (Task::Pack(matrix), packed.count(matrix) as u32));
+            all.push(Work::of(packing, lanes, threads));
         }
-        let total = blocks * lanes as u32;
-        Self { twin: R::twin(kernel), problems, blocks, total, claimed: AtomicU64::new(0), finished: AtomicU32::new(0) }
+        let run = |op: &'a Op| {
+            let spoils = op.writes.iter().flat_map(|region| packed.overlapping(*region)).collect();
+            (Task::Run { twin: R::twin(dispatch.kernel), problem: &op.problem, spoils }, op.blocks())
+        };
+        all.push(Work::of(ops.iter().map(run), lanes, threads));
+        for matrix in ops.iter().flat_map(|op| &op.writes).flat_map(|region| packed.overlapping(*region)) {
+            ready.remove(&matrix);
+        }
+    }
+    all
+}
+
+impl<'a, R: Precision> Work<'a, R> {
+    fn of(tasks: impl Iterator<Item = (Task<'a, R>, u32)>, lanes: usize, threads: usize) -> Self {
+        let (tasks, counts): (Vec<_>, Vec<u32>) = tasks.unzip();
+        let of_lane =
+            |lane| counts.iter().enumerate().flat_map(move |(task, count)| (0..*count).map(move |block| (lane, task, block)));
+        let mut blocks: Vec<_> = (0..lanes).flat_map(of_lane).collect();
+        // Sorting keeps the tasks' order where two blocks lie at the same height.
+        let height = |task: usize, block: u32| u64::from(block) * (1 << 20) / u64::from(counts[task]);
+        blocks.sort_by_key(|&(lane, task, block)| (lane, height(task, block)));
+        let cut = |share: usize| (blocks.len() * share / threads) as u32;
+        let share = |share| Share { range: cut(share)..cut(share + 1), claimed: AtomicU64::new(0) };
+        let shares = (0..threads).map(share).collect();
+        Self { tasks, blocks, shares, finished: AtomicU32::new(0) }
     }
 
-    /// A block of update `update` that nobody has; `None` if there is none left. A thread may lag behind the others by any
-    /// number of updates: then they have done its part.
+    /// A block of update `update` that nobody has, of the thread's own share if there is one; `None` if there is none left.
+    fn claim(&self, update: u32, thread: usize) -> Option<u32> {
+        let shares = self.shares[thread..].iter().chain(&self.shares[..thread]);
+        shares.into_iter().find_map(|share| share.claim(update))
+    }
+
+    fn run_block(&self, shared: &Shared<'_, R>, index: u32) {
+        let (lane, task, block) = self.blocks[index as usize];
+        match &self.tasks[task] {
+            Task::Run { twin, problem, spoils } => {
+                twin(problem, &shared.context(lane), block);
+                if block == 0 {
+                    spoils.iter().for_each(|matrix| shared.packed.spoil(*matrix, lane));
+                }
+            }
+            Task::Pack(matrix) => {
+                let weights = shared.floats[Arena::Weights.index()].wrapping_add(lane * shared.strides[Arena::Weights.index()]);
+                // SAFETY: blocks are panels, each claimed once; nobody writes weights meanwhile, since packing has its own dispatch.
+                unsafe { shared.packed.fill(shared.panels, (*matrix, block as usize), lane, weights) };
+            }
+        }
+    }
+}
+
+impl Share {
+    /// A block of update `update` that nobody has. A thread may lag behind the others by any number of updates: then they have
+    /// done its part.
     fn claim(&self, update: u32) -> Option<u32> {
         let mut now = self.claimed.load(Ordering::Relaxed);
         loop {
-            let block = match ((now >> 32) as u32).cmp(&update) {
+            let taken = match ((now >> 32) as u32).cmp(&update) {
                 std::cmp::Ordering::Less => 0,
                 std::cmp::Ordering::Equal => now as u32,
                 std::cmp::Ordering::Greater => return None,
             };
-            if block >= self.total {
+            if taken >= self.range.len() as u32 {
                 return None;
             }
-            let next = u64::from(update) << 32 | u64::from(block + 1);
+            let next = u64::from(update) << 32 | u64::from(taken + 1);
             match self.claimed.compare_exchange_weak(now, next, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return Some(block),
+                Ok(_) => return Some(self.range.start + taken),
                 Err(seen) => now = seen,
             }
         }
     }
-
-    fn run_block(&self, shared: &Shared<'_, R>, index: u32) {
-        let (lane, within) = (index / self.blocks, index % self.blocks);
-        let problem = self.problems.partition_point(|&(_, end)| end <= within);
-        let first = if problem == 0 { 0 } else { self.problems[problem - 1].1 };
-        (self.twin)(self.problems[problem].0, &shared.context(lane as usize), within - first);
-    }
 }
 
 /// What one thread does: in every dispatch of every update, blocks as long as there are any, then a wait for the others'.
-fn replay<R: Precision>(shared: &Shared<'_, R>, work: &[Work<'_, R>], updates: u32) {
+fn replay<R: Precision>(shared: &Shared<'_, R>, work: &[Work<'_, R>], updates: u32, thread: usize) {
     for update in 0..updates {
         for dispatch in work {
-            while let Some(block) = dispatch.claim(update) {
+            while let Some(block) = dispatch.claim(update, thread) {
                 dispatch.run_block(shared, block);
                 dispatch.finished.fetch_add(1, Ordering::Release);
             }
-            let all = (update + 1).wrapping_mul(dispatch.total);
+            let all = (update + 1).wrapping_mul(dispatch.blocks.len() as u32);
             let mut tries = 0u32;
             while (dispatch.finished.load(Ordering::Acquire).wrapping_sub(all) as i32) < 0 {
                 rest(&mut tries);

@@ -6,6 +6,7 @@
 use std::fmt::Debug;
 
 use super::memory::{Arena, Region};
+use super::packed::Panels;
 use super::real::Real;
 
 /// One field of a problem: its name and `"u32"` or `"f32"`. Fields are four bytes each, in order, without gaps.
@@ -48,6 +49,8 @@ pub trait Operation: 'static {
     const NAME: &'static str;
     /// Its shaders: the one for GPUs first, then one for software adapters where that pays.
     const SHADERS: &'static [Shader];
+    /// The read, counted in the order of its declaration, that is a matrix of weights and that the twin can use packed.
+    const PACKED_READ: Option<usize> = None;
     /// Into how many blocks the twin's work is cut. Blocks write disjoint elements, and depend on the shape only, never
     /// on the number of threads.
     fn blocks(problem: &Self::Problem) -> u32;
@@ -77,6 +80,8 @@ pub struct Kernel {
     pub fields: &'static [Field],
     /// Its programs.
     pub shaders: &'static [Shader],
+    /// The read that the twin can use packed; see [`Operation::PACKED_READ`].
+    pub packed_read: Option<usize>,
     /// Blocks of a problem's twin.
     pub blocks: fn(&[u32]) -> u32,
     /// The twin at f32.
@@ -95,6 +100,7 @@ impl Kernel {
             name: O::NAME,
             fields: O::Problem::FIELDS,
             shaders: O::SHADERS,
+            packed_read: O::PACKED_READ,
             blocks: |words| O::blocks(&typed::<O::Problem>(words)),
             twin_f32: vectorised::<O>,
             twin_f64: |words, cx, block| O::twin::<f64>(&typed::<O::Problem>(words), cx, block),
@@ -108,7 +114,7 @@ pub fn typed<P: Problem>(words: &[u32]) -> P {
 }
 
 /// The f32 twin, compiled once for each instruction set that `pulp` knows; the processor decides at run time which runs.
-/// Twins neither fuse nor reorder, so every instruction set gives the same bits.
+/// A twin fuses only where it says so and never reorders, so every instruction set that can fuse gives the same bits.
 fn vectorised<O: Operation>(words: &[u32], cx: &Context<'_, f32>, block: u32) {
     struct Run<'a, O: Operation>(O::Problem, &'a Context<'a, f32>, u32);
     impl<O: Operation> pulp::WithSimd for Run<'_, O> {
@@ -133,6 +139,7 @@ pub struct Context<'a, R> {
     words: (*mut u32, usize),
     records: &'a [f32],
     scalars: &'a [R],
+    packed: Option<Panels<'a, R>>,
     declared: Option<(&'a [Region], &'a [Region])>,
 }
 
@@ -142,7 +149,19 @@ impl<'a, R: Real> Context<'a, R> {
     /// # Safety
     /// The pointers are valid for the given lengths while the context lives; see the safety contract above.
     pub unsafe fn new(floats: [(*mut R, usize); 3], words: (*mut u32, usize), records: &'a [f32], scalars: &'a [R]) -> Self {
-        Self { floats, words, records, scalars, declared: None }
+        Self { floats, words, records, scalars, packed: None, declared: None }
+    }
+
+    /// The same with packed weights, which hold what the arena holds.
+    #[must_use]
+    pub(super) fn with_packed(self, packed: Panels<'a, R>) -> Self {
+        Self { packed: Some(packed), ..self }
+    }
+
+    /// The panels of the matrix that begins at `offset` of the weights, if it is packed.
+    #[inline(always)]
+    pub fn packed(&self, offset: u32) -> Option<*const R> {
+        self.packed.and_then(|packed| packed.find(offset))
     }
 
     /// The same, refusing every access outside the regions an operation declared. Used by tests.

@@ -1,7 +1,7 @@
 //! Runs plans; knows nothing of learning.
 //!
 //! [`memory`]: where the state lives. [`kernel`]: what a kernel is. [`plan`]: operations, their hazards, their schedule.
-//! [`cpu`]: replays a plan by calling twins. [`gpu`]: replays it through wgpu; [`adapter`]: on which adapter.
+//! [`cpu`]: replays a plan by calling twins, which share the arithmetic of [`real`] and the [`product`] of matrices. [`gpu`]: replays it through wgpu; [`adapter`]: on which adapter.
 //! [`machine`]: the engines behind one face.
 
 pub mod adapter;
@@ -10,7 +10,9 @@ pub mod gpu;
 pub mod kernel;
 pub mod machine;
 pub mod memory;
+mod packed;
 pub mod plan;
+pub mod product;
 mod readback;
 pub mod real;
 

@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 use crate::engine::gelu;
-use crate::engine::real::{MutOperand, Operand};
+use crate::engine::product::{MutOperand, Operand, Right, product};
 
 problem! {
     /// out = epilogue(a b + bias).
@@ -104,6 +104,8 @@ impl Operation for MatmulNn {
             groups: |p: MatmulNnProblem| p.rows.div_ceil(8) * p.cols.div_ceil(64)),
     ];
 
+    const PACKED_READ: Option<usize> = Some(1);
+
     fn blocks(p: &MatmulNnProblem) -> u32 {
         p.rows.div_ceil(ROWS)
     }
@@ -112,25 +114,25 @@ impl Operation for MatmulNn {
     fn twin<R: Real>(p: &MatmulNnProblem, cx: &Context<'_, R>, block: u32) {
         let (first, end) = block_rows(p.rows, block);
         let (rows, cols) = (end - first, padded(p.cols));
-        let (a, b) = (p.a + first * p.a_stride, p.b);
+        let b = || Operand {
+            data: cx.matrix(WEIGHTS, p.b, (p.depth, cols), p.b_stride, false),
+            shape: (p.depth as usize, cols as usize),
+            strides: (p.b_stride as usize, 1),
+        };
         // SAFETY: `Context::matrix` checked the extents; a, b and out lie in different regions.
         unsafe {
-            R::matmul(
+            product(
                 MutOperand {
                     data: cx.matrix(ACTIVATIONS, p.out + first * p.out_stride, (rows, cols), p.out_stride, true),
                     shape: (rows as usize, cols as usize),
-                    stride: p.out_stride as isize,
+                    stride: p.out_stride as usize,
                 },
                 Operand {
-                    data: cx.matrix(ACTIVATIONS, a, (rows, p.depth), p.a_stride, false),
+                    data: cx.matrix(ACTIVATIONS, p.a + first * p.a_stride, (rows, p.depth), p.a_stride, false),
                     shape: (rows as usize, p.depth as usize),
-                    strides: (p.a_stride as isize, 1),
+                    strides: (p.a_stride as usize, 1),
                 },
-                Operand {
-                    data: cx.matrix(WEIGHTS, b, (p.depth, cols), p.b_stride, false),
-                    shape: (p.depth as usize, cols as usize),
-                    strides: (p.b_stride as isize, 1),
-                },
+                cx.packed(p.b).map_or_else(|| Right::Plain(b()), Right::Panels),
             );
         }
         for row in first..end {

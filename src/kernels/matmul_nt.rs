@@ -1,7 +1,7 @@
 //! `matmul_nt`: the gradient with respect to a layer's input, with the derivative of the activation before it fused.
 
 use super::prelude::*;
-use crate::engine::real::{MutOperand, Operand};
+use crate::engine::product::{MutOperand, Operand, Right, product};
 
 problem! {
     /// out = (a b^T) * factor.
@@ -53,32 +53,35 @@ impl Operation for MatmulNt {
         let rows = end - first;
         // SAFETY: `Context::matrix` checked the extents; a, b and out lie in different regions.
         unsafe {
-            R::matmul(
+            product(
                 MutOperand {
                     data: cx.matrix(ACTIVATIONS, p.out + first * p.out_stride, (rows, p.cols), p.out_stride, true),
                     shape: (rows as usize, p.cols as usize),
-                    stride: p.out_stride as isize,
+                    stride: p.out_stride as usize,
                 },
                 Operand {
                     data: cx.matrix(ACTIVATIONS, p.a + first * p.a_stride, (rows, p.depth), p.a_stride, false),
                     shape: (rows as usize, p.depth as usize),
-                    strides: (p.a_stride as isize, 1),
+                    strides: (p.a_stride as usize, 1),
                 },
-                Operand {
-                    data: cx.matrix(WEIGHTS, p.b, (p.cols, p.depth), p.b_stride, false),
-                    shape: (p.cols as usize, p.depth as usize),
-                    strides: (p.b_stride as isize, 1),
-                }
-                .transposed(),
+                Right::Plain(
+                    Operand {
+                        data: cx.matrix(WEIGHTS, p.b, (p.cols, p.depth), p.b_stride, false),
+                        shape: (p.cols as usize, p.depth as usize),
+                        strides: (p.b_stride as usize, 1),
+                    }
+                    .transposed(),
+                ),
             );
         }
-        if p.factor != NONE {
-            for row in first..end {
-                let out = cx.row_mut(ACTIVATIONS, p.out + row * p.out_stride, p.cols);
-                let factor = cx.row(ACTIVATIONS, p.factor + row * p.factor_stride, p.cols);
-                for (out, factor) in out.iter_mut().zip(factor) {
-                    *out = *out * *factor;
-                }
+        if p.factor == NONE {
+            return;
+        }
+        for row in first..end {
+            let out = cx.row_mut(ACTIVATIONS, p.out + row * p.out_stride, p.cols);
+            let factor = cx.row(ACTIVATIONS, p.factor + row * p.factor_stride, p.cols);
+            for (out, factor) in out.iter_mut().zip(factor) {
+                *out = *out * *factor;
             }
         }
     }

@@ -1,7 +1,10 @@
 //! `matmul_tn`: the gradient with respect to a layer's weights.
 
 use super::prelude::*;
-use crate::engine::real::{MutOperand, Operand};
+use crate::engine::product::{MutOperand, Operand, Right, product};
+
+/// Rows and columns of a block: tall, so that a packed panel of b serves many rows.
+const BLOCK: (u32, u32) = (256, 64);
 
 problem! {
     /// out = a^T b.
@@ -40,32 +43,33 @@ impl Operation for MatmulTn {
     ];
 
     fn blocks(p: &MatmulTnProblem) -> u32 {
-        p.rows.div_ceil(ROWS)
+        p.rows.div_ceil(BLOCK.0) * p.cols.div_ceil(BLOCK.1)
     }
 
     #[inline(always)]
     fn twin<R: Real>(p: &MatmulTnProblem, cx: &Context<'_, R>, block: u32) {
-        let (first, end) = block_rows(p.rows, block);
-        let rows = end - first;
+        let across = p.cols.div_ceil(BLOCK.1);
+        let (row, col) = (block / across * BLOCK.0, block % across * BLOCK.1);
+        let (rows, cols) = (BLOCK.0.min(p.rows - row), BLOCK.1.min(p.cols - col));
         // SAFETY: `Context::matrix` checked the extents; a, b and out lie in different regions.
         unsafe {
-            R::matmul(
+            product(
                 MutOperand {
-                    data: cx.matrix(TRAINING, p.out + first * p.out_stride, (rows, p.cols), p.out_stride, true),
-                    shape: (rows as usize, p.cols as usize),
-                    stride: p.out_stride as isize,
+                    data: cx.matrix(TRAINING, p.out + row * p.out_stride + col, (rows, cols), p.out_stride, true),
+                    shape: (rows as usize, cols as usize),
+                    stride: p.out_stride as usize,
                 },
                 Operand {
-                    data: cx.matrix(ACTIVATIONS, p.a + first, (p.depth, rows), p.a_stride, false),
+                    data: cx.matrix(ACTIVATIONS, p.a + row, (p.depth, rows), p.a_stride, false),
                     shape: (p.depth as usize, rows as usize),
-                    strides: (p.a_stride as isize, 1),
+                    strides: (p.a_stride as usize, 1),
                 }
                 .transposed(),
-                Operand {
-                    data: cx.matrix(ACTIVATIONS, p.b, (p.depth, p.cols), p.b_stride, false),
-                    shape: (p.depth as usize, p.cols as usize),
-                    strides: (p.b_stride as isize, 1),
-                },
+                Right::Plain(Operand {
+                    data: cx.matrix(ACTIVATIONS, p.b + col, (p.depth, cols), p.b_stride, false),
+                    shape: (p.depth as usize, cols as usize),
+                    strides: (p.b_stride as usize, 1),
+                }),
             );
         }
     }

@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use faer::{Accum, MatMut, MatRef, Par};
-
 /// A row-major array.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array {
@@ -65,10 +63,12 @@ impl Array {
         }
         let count = self.values.len() / depth;
         let mut values = vec![0.0; count * outputs];
-        let left = MatRef::from_row_major_slice(&self.values, count, depth);
-        let right = MatRef::from_row_major_slice(&matrix.values, inputs, outputs);
-        let out = MatMut::from_row_major_slice_mut(&mut values, count, outputs);
-        faer::linalg::matmul::matmul(out, Accum::Replace, left, right, 1.0, Par::Seq);
+        let (left, right, out) = (self.values.as_ptr(), matrix.values.as_ptr(), values.as_mut_ptr());
+        let (deep, across) = (depth as isize, outputs as isize);
+        // SAFETY: [count, depth] times [depth, outputs] gives [count, outputs], all three row-major and of these sizes.
+        unsafe {
+            matrixmultiply::dgemm(count, depth, outputs, 1.0, left, deep, 1, right, across, 1, 0.0, out, across, 1);
+        }
         Ok(Self { shape: [rows, &[outputs]].concat(), values })
     }
 

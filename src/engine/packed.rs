@@ -1,0 +1,145 @@
+//! Weights packed for the CPU engine's products, kept between the products that share them.
+//!
+//! The ten steps of an Euler integration multiply with the same weights. Copying them into panels once an update, not once a
+//! product, saves the copies, and a panel is read as one stream, which the processor fetches ahead.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::memory::{Arena, Region};
+use super::plan::Op;
+use super::product::{self, Element};
+
+/// The packed weights of every lane.
+#[derive(Debug, Default)]
+pub struct Packed<R> {
+    matrices: Vec<Matrix>,
+    /// Panels of every lane, lane after lane.
+    panels: Vec<R>,
+    /// For each panel of every lane, whether it holds the weights as they are now.
+    fresh: Vec<AtomicBool>,
+    /// Elements, and number of panels, of one lane.
+    lane: (usize, usize),
+    lanes: usize,
+}
+
+/// Where one matrix's panels lie in a lane's share.
+#[derive(Clone, Copy, Debug)]
+struct Matrix {
+    region: Region,
+    /// First element, and first panel.
+    first: (usize, usize),
+    /// Number of panels.
+    count: usize,
+}
+
+/// The matrix of weights that an operation reads in packed form.
+pub fn packed_read(op: &Op) -> Option<Region> {
+    op.kernel.packed_read.map(|index| op.reads[index])
+}
+
+impl<R: Element> Packed<R> {
+    /// None, for `lanes` lanes.
+    pub fn new(lanes: usize) -> Self {
+        Self { matrices: Vec::new(), panels: Vec::new(), fresh: Vec::new(), lane: (0, 0), lanes }
+    }
+
+    /// Makes room for what `ops` read. What was packed before is packed again if the room has to grow.
+    pub fn make_room(&mut self, ops: &[Op]) {
+        let known = self.matrices.len();
+        for region in ops.iter().filter_map(packed_read) {
+            if self.find(region.offset).is_none() {
+                let count = (region.padded_cols() as usize).div_ceil(product::panel_width::<R>());
+                self.matrices.push(Matrix { region, first: self.lane, count });
+                self.lane.0 += count * region.rows as usize * product::panel_width::<R>();
+                self.lane.1 += count;
+            }
+        }
+        if self.matrices.len() > known {
+            self.panels = vec![R::default(); self.lane.0 * self.lanes];
+            self.fresh = (0..self.lane.1 * self.lanes).map(|_| AtomicBool::new(false)).collect();
+        }
+    }
+
+    /// Index of the matrix that begins at `offset`.
+    pub fn find(&self, offset: u32) -> Option<usize> {
+        self.matrices.iter().position(|matrix| matrix.region.offset == offset)
+    }
+
+    /// Indices of the matrices that share an element with `region`.
+    pub fn overlapping(&self, region: Region) -> impl Iterator<Item = usize> + '_ {
+        let shares = move |(_, matrix): &(usize, &Matrix)| matrix.region.overlaps(region);
+        self.matrices.iter().enumerate().filter(shares).map(|(index, _)| index)
+    }
+
+    /// Number of panels of a matrix.
+    pub fn count(&self, matrix: usize) -> usize {
+        self.matrices[matrix].count
+    }
+
+    /// Notes that the weights of a matrix are no longer what its panels hold.
+    pub fn spoil(&self, matrix: usize, lane: usize) {
+        let Matrix { first, count, .. } = self.matrices[matrix];
+        let start = lane * self.lane.1 + first.1;
+        self.fresh[start..start + count].iter().for_each(|fresh| fresh.store(false, Ordering::Relaxed));
+    }
+
+    /// The same for every matrix in `region` of a lane that the host has written.
+    pub fn written(&self, region: Region, lane: usize) {
+        if region.arena == Arena::Weights {
+            self.overlapping(region).for_each(|matrix| self.spoil(matrix, lane));
+        }
+    }
+
+    /// The same for everything in an arena.
+    pub fn spoil_all(&self, arena: Arena, lane: usize) {
+        if arena == Arena::Weights {
+            (0..self.matrices.len()).for_each(|matrix| self.spoil(matrix, lane));
+        }
+    }
+
+    /// The address of every lane's panels, for those who fill them.
+    pub fn address(&mut self) -> *mut R {
+        self.panels.as_mut_ptr()
+    }
+
+    /// Fills panel `panel` of a matrix from `weights`, a lane's share of that arena, unless it holds them already.
+    ///
+    /// # Safety
+    /// `panels` is [`Packed::address`] and still valid, `weights` reaches as far as the matrix, nobody writes either meanwhile,
+    /// and nobody else fills this panel.
+    pub unsafe fn fill(&self, panels: *mut R, (matrix, panel): (usize, usize), lane: usize, weights: *const R) {
+        let Matrix { region, first, .. } = self.matrices[matrix];
+        if self.fresh[lane * self.lane.1 + first.1 + panel].swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let width = product::panel_width::<R>();
+        let (depth, col) = (region.rows as usize, panel * width);
+        let cols = width.min(region.padded_cols() as usize - col);
+        // SAFETY: the matrix's part of `weights`, and this panel.
+        unsafe {
+            let from = weights.add(region.offset as usize + col);
+            let to = panels.add(lane * self.lane.0 + first.0 + panel * depth * width);
+            product::pack(to, from, region.stride as usize, (depth, cols));
+        }
+    }
+
+    /// The panels of one lane, as a twin finds them.
+    pub fn of_lane(&self, panels: *const R, lane: usize) -> Panels<'_, R> {
+        Panels { matrices: &self.matrices, data: panels.wrapping_add(lane * self.lane.0) }
+    }
+}
+
+/// One lane's packed weights.
+#[derive(Clone, Copy, Debug)]
+pub struct Panels<'a, R> {
+    matrices: &'a [Matrix],
+    data: *const R,
+}
+
+impl<R> Panels<'_, R> {
+    /// The panels of the matrix that begins at `offset` of the weights.
+    pub fn find(&self, offset: u32) -> Option<*const R> {
+        let matrix = self.matrices.iter().find(|matrix| matrix.region.offset == offset)?;
+        Some(self.data.wrapping_add(matrix.first.0))
+    }
+}

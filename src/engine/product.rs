@@ -1,0 +1,381 @@
+//! Matrix products of the CPU engine: one micro-kernel, written once over the vectors of whatever processor it runs on.
+//!
+//! An output element is the sum over the depth in its order, each step one fused multiply-add. So its bits depend neither
+//! on the vectors' width nor on where the product is cut into blocks or tiles.
+
+use std::cell::RefCell;
+use std::marker::PhantomData;
+
+use pulp::Simd;
+
+/// A factor of a matrix product, by address.
+#[derive(Clone, Copy, Debug)]
+pub struct Operand<R> {
+    /// First element.
+    pub data: *const R,
+    /// Rows and columns, after the transposition that the strides express.
+    pub shape: (usize, usize),
+    /// Elements from one row, and from one column, to the next.
+    pub strides: (usize, usize),
+}
+
+impl<R> Operand<R> {
+    /// The transposed matrix: the same elements.
+    #[must_use]
+    pub fn transposed(self) -> Self {
+        Self { data: self.data, shape: (self.shape.1, self.shape.0), strides: (self.strides.1, self.strides.0) }
+    }
+}
+
+/// The result of a matrix product, by address.
+#[derive(Clone, Copy, Debug)]
+pub struct MutOperand<R> {
+    /// First element.
+    pub data: *mut R,
+    /// Rows and columns.
+    pub shape: (usize, usize),
+    /// Elements from one row to the next; columns are adjacent.
+    pub stride: usize,
+}
+
+/// A number type with vectors.
+pub trait Element: Copy + Default + Send + 'static {
+    /// A vector of the instruction set `S`.
+    type Vector<S: Simd>: Copy;
+    /// Every element `value`.
+    fn splat<S: Simd>(simd: S, value: Self) -> Self::Vector<S>;
+    /// `a * b + c`, rounded once where the processor can.
+    fn mul_add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>) -> Self::Vector<S>;
+    /// Runs `work` with this thread's space for packed factors.
+    fn with_panel<T>(work: impl FnOnce(&mut Vec<Self>) -> T) -> T;
+}
+
+macro_rules! element {
+    ($number:ident, $vector:ident, $splat:ident, $mul_add:ident) => {
+        impl Element for $number {
+            type Vector<S: Simd> = S::$vector;
+            #[inline(always)]
+            fn splat<S: Simd>(simd: S, value: Self) -> S::$vector {
+                simd.$splat(value)
+            }
+            #[inline(always)]
+            fn mul_add<S: Simd>(simd: S, a: S::$vector, b: S::$vector, c: S::$vector) -> S::$vector {
+                simd.$mul_add(a, b, c)
+            }
+            fn with_panel<T>(work: impl FnOnce(&mut Vec<Self>) -> T) -> T {
+                thread_local! {
+                    static PANEL: RefCell<Vec<$number>> = const { RefCell::new(Vec::new()) };
+                }
+                PANEL.with_borrow_mut(work)
+            }
+        }
+    };
+}
+element!(f32, f32s, splat_f32s, mul_add_e_f32s);
+element!(f64, f64s, splat_f64s, mul_add_e_f64s);
+
+/// Depth of a panel that is packed for one product: at f32 and 32 columns 64 KiB, which the second-level cache holds beside
+/// the left factor's rows.
+const DEPTH: usize = 512;
+
+/// Rows up to which packing the right factor would cost more than it saves: each packed element serves that few products.
+const FEW_ROWS: usize = 4;
+
+/// The right factor of a product.
+#[derive(Clone, Copy, Debug)]
+pub enum Right<R> {
+    /// As it lies in memory.
+    Plain(Operand<R>),
+    /// Panels made by [`pack`], one after the other, of which the product begins with the first.
+    Panels(*const R),
+}
+
+/// Columns of a panel on this processor.
+pub fn panel_width<R: Element>() -> usize {
+    struct Width<R>(PhantomData<R>);
+    impl<R: Element> pulp::WithSimd for Width<R> {
+        type Output = usize;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            2 * lanes::<S, R>()
+        }
+    }
+    pulp::Arch::new().dispatch(Width::<R>(PhantomData))
+}
+
+#[inline(always)]
+const fn lanes<S: Simd, R: Element>() -> usize {
+    size_of::<R::Vector<S>>() / size_of::<R>()
+}
+
+/// `out = lhs * rhs`, on one thread.
+///
+/// # Safety
+/// Every element named by the operands' shapes and strides is valid, and `out` shares none with the factors.
+pub unsafe fn product<R: Element>(out: MutOperand<R>, lhs: Operand<R>, rhs: Right<R>) {
+    R::with_panel(|space| pulp::Arch::new().dispatch(Run(out, lhs, rhs, space)));
+}
+
+/// A product with space for a panel, to be compiled for an instruction set: all that follows is inlined into one function,
+/// since a call would leave the instruction set. Whoever makes one gives the promise of [`product`].
+struct Run<'a, R>(MutOperand<R>, Operand<R>, Right<R>, &'a mut Vec<R>);
+
+impl<R: Element> pulp::WithSimd for Run<'_, R> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        // SAFETY: the promise of whoever made this.
+        unsafe { panels(simd, self.0, self.1, self.2, self.3) }
+    }
+}
+
+/// The product, panel after panel of columns.
+#[inline(always)]
+unsafe fn panels<S: Simd, R: Element>(simd: S, out: MutOperand<R>, lhs: Operand<R>, rhs: Right<R>, space: &mut Vec<R>) {
+    let wide = 2 * lanes::<S, R>();
+    for first in (0..lhs.shape.1).step_by(DEPTH) {
+        let depth = DEPTH.min(lhs.shape.1 - first);
+        for col in (0..out.shape.1).step_by(wide) {
+            let cols = wide.min(out.shape.1 - col);
+            // SAFETY: inside the operands.
+            unsafe {
+                let panel = match rhs {
+                    Right::Panels(data) => (data.add(col * lhs.shape.1 + first * wide), wide),
+                    Right::Plain(rhs) => {
+                        let right = rhs.data.add(first * rhs.strides.0 + col * rhs.strides.1);
+                        if rhs.strides.1 == 1 && cols == wide && out.shape.0 <= FEW_ROWS {
+                            (right, rhs.strides.0)
+                        } else {
+                            space.resize(space.len().max(depth * wide), R::default());
+                            pack_with::<S, R>(space.as_mut_ptr(), right, rhs.strides, (depth, cols));
+                            (space.as_ptr(), wide)
+                        }
+                    }
+                };
+                let strip = Strip {
+                    depth,
+                    left: lhs.data.add(first * lhs.strides.1),
+                    left_strides: lhs.strides,
+                    panel: panel.0,
+                    panel_stride: panel.1,
+                    out: out.data.add(col),
+                    stride: out.stride,
+                    rows: out.shape.0,
+                    cols,
+                    goes_on: first > 0,
+                };
+                if cols > lanes::<S, R>() { strip.run::<S, 2>(simd) } else { strip.run::<S, 1>(simd) }
+            }
+        }
+    }
+}
+
+/// Packs a panel: copies `depth` rows of `cols` elements, `stride` apart, to `to`, [`panel_width`] to a row, with zeros
+/// behind them.
+///
+/// # Safety
+/// The elements are valid, `to` has room, and the two do not overlap.
+pub unsafe fn pack<R: Element>(to: *mut R, from: *const R, stride: usize, (depth, cols): (usize, usize)) {
+    struct Pack<R>(*mut R, *const R, usize, (usize, usize));
+    impl<R: Element> pulp::WithSimd for Pack<R> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) {
+            // SAFETY: the promise of whoever called `pack`.
+            unsafe { pack_with::<S, R>(self.0, self.1, (self.2, 1), self.3) }
+        }
+    }
+    pulp::Arch::new().dispatch(Pack(to, from, stride, (depth, cols)));
+}
+
+/// As [`pack`], from elements `strides` apart.
+#[inline(always)]
+unsafe fn pack_with<S: Simd, R: Element>(to: *mut R, from: *const R, strides: (usize, usize), (depth, cols): (usize, usize)) {
+    let wide = 2 * lanes::<S, R>();
+    // SAFETY: the caller's promise.
+    unsafe {
+        if strides.1 == 1 && cols == wide {
+            for row in 0..depth {
+                let from = from.add(row * strides.0).cast::<R::Vector<S>>();
+                let to = to.add(row * wide).cast::<R::Vector<S>>();
+                to.write_unaligned(from.read_unaligned());
+                to.add(1).write_unaligned(from.add(1).read_unaligned());
+            }
+            return;
+        }
+        if cols < wide {
+            std::slice::from_raw_parts_mut(to, depth * wide).fill(R::default());
+        }
+        // Eight columns at a time: as many streams as the processor's prefetcher follows.
+        for col in (0..cols).step_by(8) {
+            let some = 8.min(cols - col);
+            for row in 0..depth {
+                let to = to.add(row * wide + col);
+                for c in 0..some {
+                    *to.add(c) = *from.add(row * strides.0 + (col + c) * strides.1);
+                }
+            }
+        }
+    }
+}
+
+/// The product of rows of the left factor with one panel of the right one.
+#[derive(Clone, Copy)]
+struct Strip<R> {
+    depth: usize,
+    left: *const R,
+    left_strides: (usize, usize),
+    panel: *const R,
+    panel_stride: usize,
+    out: *mut R,
+    stride: usize,
+    rows: usize,
+    cols: usize,
+    /// Whether `out` holds the sum over what lies before this panel's depth.
+    goes_on: bool,
+}
+
+impl<R: Element> Strip<R> {
+    /// Tiles as tall as the registers allow, then smaller ones for the rows that are left.
+    #[inline(always)]
+    unsafe fn run<S: Simd, const VECTORS: usize>(self, simd: S) {
+        // SAFETY: rows below `self.rows`.
+        unsafe {
+            let row =
+                if S::REGISTER_COUNT >= 32 { self.tiles::<S, VECTORS, 8>(simd, 0) } else { self.tiles::<S, VECTORS, 6>(simd, 0) };
+            let row = self.tiles::<S, VECTORS, 4>(simd, row);
+            let row = self.tiles::<S, VECTORS, 2>(simd, row);
+            self.tiles::<S, VECTORS, 1>(simd, row);
+        }
+    }
+
+    /// Tiles of `ROWS` rows from `row` on; the first row that is left.
+    #[inline(always)]
+    unsafe fn tiles<S: Simd, const VECTORS: usize, const ROWS: usize>(self, simd: S, mut row: usize) -> usize {
+        while row + ROWS <= self.rows {
+            // SAFETY: rows below `self.rows`.
+            unsafe { self.tile::<S, VECTORS, ROWS>(simd, row) };
+            row += ROWS;
+        }
+        row
+    }
+
+    /// `ROWS` rows by `VECTORS` vectors of columns, whose sums stay in registers.
+    #[inline(always)]
+    unsafe fn tile<S: Simd, const VECTORS: usize, const ROWS: usize>(self, simd: S, row: usize) {
+        let lanes = lanes::<S, R>();
+        let whole = self.cols == VECTORS * lanes;
+        // SAFETY: elements of the operands, of the panel, or of the buffer on the stack.
+        unsafe {
+            let left = self.left.add(row * self.left_strides.0);
+            let out = self.out.add(row * self.stride);
+            let mut sums = [[R::splat(simd, R::default()); VECTORS]; ROWS];
+            if self.goes_on {
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    for (v, sum) in sums.iter_mut().enumerate() {
+                        *sum = load_some::<S, R>(
+                            simd,
+                            out.add(r * self.stride + v * lanes),
+                            self.cols.saturating_sub(v * lanes).min(lanes),
+                        );
+                    }
+                }
+            }
+            for k in 0..self.depth {
+                let panel = self.panel.add(k * self.panel_stride);
+                let mut right = [R::splat(simd, R::default()); VECTORS];
+                for (v, right) in right.iter_mut().enumerate() {
+                    *right = panel.add(v * lanes).cast::<R::Vector<S>>().read_unaligned();
+                }
+                let left = left.add(k * self.left_strides.1);
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    let left = R::splat(simd, *left.add(r * self.left_strides.0));
+                    for (sum, right) in sums.iter_mut().zip(right) {
+                        *sum = R::mul_add(simd, left, right, *sum);
+                    }
+                }
+            }
+            for (r, sums) in sums.iter().enumerate() {
+                let out = out.add(r * self.stride);
+                if whole {
+                    for (v, sum) in sums.iter().enumerate() {
+                        out.add(v * lanes).cast::<R::Vector<S>>().write_unaligned(*sum);
+                    }
+                } else {
+                    // A copy, since a sum whose address is taken would leave its register.
+                    let sums: [R::Vector<S>; VECTORS] = std::array::from_fn(|v| sums[v]);
+                    std::ptr::copy_nonoverlapping(sums.as_ptr().cast::<R>(), out, self.cols);
+                }
+            }
+        }
+    }
+}
+
+/// A vector whose first `count` elements come from `from`.
+#[inline(always)]
+unsafe fn load_some<S: Simd, R: Element>(simd: S, from: *const R, count: usize) -> R::Vector<S> {
+    let mut vector = R::splat(simd, R::default());
+    // SAFETY: the caller's promise for `from`; a vector has room for `count` elements.
+    unsafe { std::ptr::copy_nonoverlapping(from, std::ptr::from_mut(&mut vector).cast::<R>(), count) };
+    vector
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Element (i, j) of a matrix, as it is given, or transposed.
+    fn operand<R>(data: &[R], (rows, cols): (usize, usize), transposed: bool) -> Operand<R> {
+        let operand = |shape: (usize, usize)| Operand { data: data.as_ptr(), shape, strides: (shape.1, 1) };
+        if transposed { operand((cols, rows)).transposed() } else { operand((rows, cols)) }
+    }
+
+    fn numbers(count: usize, salt: usize) -> Vec<f32> {
+        (0..count).map(|i| ((i * 7919 + salt * 104_729) % 2003) as f32 / 1001.5 - 1.0).collect()
+    }
+
+    /// Sums in the order of the depth, each step rounded once: every element must have these very bits.
+    fn expected(a: Operand<f32>, b: Operand<f32>) -> Vec<f32> {
+        // SAFETY: inside the operands.
+        let at = |o: Operand<f32>, i: usize, j: usize| unsafe { *o.data.add(i * o.strides.0 + j * o.strides.1) };
+        let element = |i, j| (0..a.shape.1).fold(0f32, |sum, k| at(a, i, k).mul_add(at(b, k, j), sum));
+        (0..a.shape.0).flat_map(|i| (0..b.shape.1).map(move |j| (i, j))).map(|(i, j)| element(i, j)).collect()
+    }
+
+    #[test]
+    fn every_shape_and_transposition_has_the_bits_of_the_plain_sum() {
+        for (rows, depth, cols) in
+            [(1, 1, 1), (3, 5, 7), (8, 16, 32), (9, 33, 65), (4, 40, 96), (2, 600, 33), (70, 513, 40), (17, 1100, 12)]
+        {
+            for (left, right) in [(false, false), (false, true), (true, false), (true, true)] {
+                let (a, b) = (numbers(rows * depth, 1), numbers(depth * cols, 2));
+                let (a, b) = (operand(&a, (rows, depth), left), operand(&b, (depth, cols), right));
+                let stride = cols + 3;
+                let mut out = vec![f32::NAN; rows * stride];
+                // SAFETY: the vectors have these shapes.
+                unsafe { product(MutOperand { data: out.as_mut_ptr(), shape: (rows, cols), stride }, a, Right::Plain(b)) };
+                let expected = expected(a, b);
+                for (i, row) in out.chunks(stride).enumerate() {
+                    assert_eq!(row[..cols], expected[i * cols..][..cols], "row {i} of {rows} x {depth} x {cols}, {left} {right}");
+                    assert!(row[cols..].iter().all(|x| x.is_nan()), "written beside row {i} of {rows} x {depth} x {cols}");
+                }
+            }
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn narrow_vectors_give_the_same_bits_as_wide_ones() {
+        let (rows, depth, cols) = (21, 530, 45);
+        let (a, b) = (numbers(rows * depth, 3), numbers(depth * cols, 4));
+        let (a, b) = (operand(&a, (rows, depth), false), operand(&b, (depth, cols), false));
+        let mut wide = vec![0f32; rows * cols];
+        let mut narrow = wide.clone();
+        let out = |data: &mut Vec<f32>| MutOperand { data: data.as_mut_ptr(), shape: (rows, cols), stride: cols };
+        let Some(simd) = pulp::x86::V3::try_new() else { return };
+        // SAFETY: the vectors have these shapes.
+        unsafe { product(out(&mut wide), a, Right::Plain(b)) };
+        Simd::vectorize(simd, Run(out(&mut narrow), a, Right::Plain(b), &mut Vec::new()));
+        assert_eq!(wide, narrow);
+    }
+}
