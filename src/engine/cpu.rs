@@ -222,7 +222,7 @@ fn work<'a, R: Precision>(plan: &'a Plan, packed: &Packed<R>, lanes: usize, thre
     let mut all = Vec::new();
     for dispatch in &plan.dispatches {
         let ops = &plan.ops[dispatch.ops.clone()];
-        let wanted = ops.iter().filter_map(packed_read).filter_map(|region| packed.find(region.offset));
+        let wanted = ops.iter().filter_map(packed_read).filter_map(|(region, transposed)| packed.find(region, transposed));
         let missing: Vec<_> = wanted.filter(|matrix| ready.insert(*matrix)).collect();
         if !missing.is_empty() {
             let packing = missing.into_iter().map(|matrix| (Task::Pack(matrix), packed.count(matrix) as u32));

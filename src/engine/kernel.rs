@@ -49,13 +49,22 @@ pub trait Operation: 'static {
     const NAME: &'static str;
     /// Its shaders: the one for GPUs first, then one for software adapters where that pays.
     const SHADERS: &'static [Shader];
-    /// The read, counted in the order of its declaration, that is a matrix of weights and that the twin can use packed.
-    const PACKED_READ: Option<usize> = None;
+    /// The matrix of weights that the twin can use packed.
+    const PACKED_READ: Option<PackedRead> = None;
     /// Into how many blocks the twin's work is cut. Blocks write disjoint elements, and depend on the shape only, never
     /// on the number of threads.
     fn blocks(problem: &Self::Problem) -> u32;
     /// Runs block `block` of the operation on the CPU.
     fn twin<R: Real>(problem: &Self::Problem, cx: &Context<'_, R>, block: u32);
+}
+
+/// A read of an operation that its twin can use packed, as the right factor of a product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PackedRead {
+    /// Which read, counted in the order of their declaration.
+    pub index: usize,
+    /// Whether the right factor is the matrix's transpose.
+    pub transposed: bool,
 }
 
 /// One WGSL program of a kernel.
@@ -81,7 +90,7 @@ pub struct Kernel {
     /// Its programs.
     pub shaders: &'static [Shader],
     /// The read that the twin can use packed; see [`Operation::PACKED_READ`].
-    pub packed_read: Option<usize>,
+    pub packed_read: Option<PackedRead>,
     /// Blocks of a problem's twin.
     pub blocks: fn(&[u32]) -> u32,
     /// The twin at f32.
@@ -158,10 +167,10 @@ impl<'a, R: Real> Context<'a, R> {
         Self { packed: Some(packed), ..self }
     }
 
-    /// The panels of the matrix that begins at `offset` of the weights, if it is packed.
+    /// The panels of the matrix of so many rows at an offset of the weights, as it is or transposed, if it is packed.
     #[inline(always)]
-    pub fn packed(&self, offset: u32) -> Option<*const R> {
-        self.packed.and_then(|packed| packed.find(offset))
+    pub fn packed(&self, place: (u32, u32), transposed: bool) -> Option<*const R> {
+        self.packed.and_then(|packed| packed.find(place, transposed))
     }
 
     /// The same, refusing every access outside the regions an operation declared. Used by tests.

@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::kernel::PackedRead;
 use super::memory::{Arena, Region};
 use super::plan::Op;
 use super::product::{self, Element};
@@ -26,15 +27,30 @@ pub struct Packed<R> {
 #[derive(Clone, Copy, Debug)]
 struct Matrix {
     region: Region,
+    /// Whether the panels hold its transpose.
+    transposed: bool,
     /// First element, and first panel.
     first: (usize, usize),
     /// Number of panels.
     count: usize,
 }
 
-/// The matrix of weights that an operation reads in packed form.
-pub fn packed_read(op: &Op) -> Option<Region> {
-    op.kernel.packed_read.map(|index| op.reads[index])
+impl Matrix {
+    /// Rows and columns of the right factor that the panels hold.
+    const fn shape(&self) -> (usize, usize) {
+        let shape = (self.region.rows as usize, self.region.padded_cols() as usize);
+        if self.transposed { (shape.1, shape.0) } else { shape }
+    }
+
+    /// Whether it is the matrix of so many rows at this offset, in this form. Rows matter: part of a matrix can be a factor too.
+    fn is(&self, (offset, rows): (u32, u32), transposed: bool) -> bool {
+        (self.region.offset, self.region.rows, self.transposed) == (offset, rows, transposed)
+    }
+}
+
+/// The matrix of weights that an operation reads in packed form, and whether transposed.
+pub fn packed_read(op: &Op) -> Option<(Region, bool)> {
+    op.kernel.packed_read.map(|PackedRead { index, transposed }| (op.reads[index], transposed))
 }
 
 impl<R: Element> Packed<R> {
@@ -46,12 +62,14 @@ impl<R: Element> Packed<R> {
     /// Makes room for what `ops` read. What was packed before is packed again if the room has to grow.
     pub fn make_room(&mut self, ops: &[Op]) {
         let known = self.matrices.len();
-        for region in ops.iter().filter_map(packed_read) {
-            if self.find(region.offset).is_none() {
-                let count = (region.padded_cols() as usize).div_ceil(product::panel_width::<R>());
-                self.matrices.push(Matrix { region, first: self.lane, count });
-                self.lane.0 += count * region.rows as usize * product::panel_width::<R>();
-                self.lane.1 += count;
+        for (region, transposed) in ops.iter().filter_map(packed_read) {
+            if self.find(region, transposed).is_none() {
+                let mut matrix = Matrix { region, transposed, first: self.lane, count: 0 };
+                let (depth, cols) = matrix.shape();
+                matrix.count = cols.div_ceil(product::panel_width::<R>());
+                self.lane.0 += matrix.count * depth * product::panel_width::<R>();
+                self.lane.1 += matrix.count;
+                self.matrices.push(matrix);
             }
         }
         if self.matrices.len() > known {
@@ -60,9 +78,9 @@ impl<R: Element> Packed<R> {
         }
     }
 
-    /// Index of the matrix that begins at `offset`.
-    pub fn find(&self, offset: u32) -> Option<usize> {
-        self.matrices.iter().position(|matrix| matrix.region.offset == offset)
+    /// Index of the matrix that `region` is, as it is or transposed.
+    pub fn find(&self, region: Region, transposed: bool) -> Option<usize> {
+        self.matrices.iter().position(|matrix| matrix.is((region.offset, region.rows), transposed))
     }
 
     /// Indices of the matrices that share an element with `region`.
@@ -108,18 +126,19 @@ impl<R: Element> Packed<R> {
     /// `panels` is [`Packed::address`] and still valid, `weights` reaches as far as the matrix, nobody writes either meanwhile,
     /// and nobody else fills this panel.
     pub unsafe fn fill(&self, panels: *mut R, (matrix, panel): (usize, usize), lane: usize, weights: *const R) {
-        let Matrix { region, first, .. } = self.matrices[matrix];
+        let Matrix { region, first, transposed, .. } = self.matrices[matrix];
         if self.fresh[lane * self.lane.1 + first.1 + panel].swap(true, Ordering::Relaxed) {
             return;
         }
         let width = product::panel_width::<R>();
-        let (depth, col) = (region.rows as usize, panel * width);
-        let cols = width.min(region.padded_cols() as usize - col);
+        let (depth, cols) = self.matrices[matrix].shape();
+        let (col, stride) = (panel * width, region.stride as usize);
+        let strides = if transposed { (1, stride) } else { (stride, 1) };
         // SAFETY: the matrix's part of `weights`, and this panel.
         unsafe {
-            let from = weights.add(region.offset as usize + col);
+            let from = weights.add(region.offset as usize + col * strides.1);
             let to = panels.add(lane * self.lane.0 + first.0 + panel * depth * width);
-            product::pack(to, from, region.stride as usize, (depth, cols));
+            product::pack(to, from, strides, (depth, width.min(cols - col)));
         }
     }
 
@@ -137,9 +156,9 @@ pub struct Panels<'a, R> {
 }
 
 impl<R> Panels<'_, R> {
-    /// The panels of the matrix that begins at `offset` of the weights.
-    pub fn find(&self, offset: u32) -> Option<*const R> {
-        let matrix = self.matrices.iter().find(|matrix| matrix.region.offset == offset)?;
+    /// The panels of the matrix of so many rows at an offset of the weights, as it is or transposed.
+    pub fn find(&self, place: (u32, u32), transposed: bool) -> Option<*const R> {
+        let matrix = self.matrices.iter().find(|matrix| matrix.is(place, transposed))?;
         Some(self.data.wrapping_add(matrix.first.0))
     }
 }

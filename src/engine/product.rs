@@ -170,25 +170,25 @@ unsafe fn panels<S: Simd, R: Element>(simd: S, out: MutOperand<R>, lhs: Operand<
     }
 }
 
-/// Packs a panel: copies `depth` rows of `cols` elements, `stride` apart, to `to`, [`panel_width`] to a row, with zeros
-/// behind them.
+/// Packs a panel: copies `depth` rows of `cols` elements, `strides` apart from row to row and from column to column, to `to`,
+/// [`panel_width`] to a row, with zeros behind them.
 ///
 /// # Safety
 /// The elements are valid, `to` has room, and the two do not overlap.
-pub unsafe fn pack<R: Element>(to: *mut R, from: *const R, stride: usize, (depth, cols): (usize, usize)) {
-    struct Pack<R>(*mut R, *const R, usize, (usize, usize));
+pub unsafe fn pack<R: Element>(to: *mut R, from: *const R, strides: (usize, usize), (depth, cols): (usize, usize)) {
+    struct Pack<R>(*mut R, *const R, (usize, usize), (usize, usize));
     impl<R: Element> pulp::WithSimd for Pack<R> {
         type Output = ();
         #[inline(always)]
         fn with_simd<S: Simd>(self, _: S) {
             // SAFETY: the promise of whoever called `pack`.
-            unsafe { pack_with::<S, R>(self.0, self.1, (self.2, 1), self.3) }
+            unsafe { pack_with::<S, R>(self.0, self.1, self.2, self.3) }
         }
     }
-    pulp::Arch::new().dispatch(Pack(to, from, stride, (depth, cols)));
+    pulp::Arch::new().dispatch(Pack(to, from, strides, (depth, cols)));
 }
 
-/// As [`pack`], from elements `strides` apart.
+/// As [`pack`], inlined.
 #[inline(always)]
 unsafe fn pack_with<S: Simd, R: Element>(to: *mut R, from: *const R, strides: (usize, usize), (depth, cols): (usize, usize)) {
     let wide = 2 * lanes::<S, R>();

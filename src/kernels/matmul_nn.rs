@@ -104,7 +104,7 @@ impl Operation for MatmulNn {
             groups: |p: MatmulNnProblem| p.rows.div_ceil(8) * p.cols.div_ceil(64)),
     ];
 
-    const PACKED_READ: Option<usize> = Some(1);
+    const PACKED_READ: Option<PackedRead> = Some(PackedRead { index: 1, transposed: false });
 
     fn blocks(p: &MatmulNnProblem) -> u32 {
         p.rows.div_ceil(ROWS)
@@ -114,10 +114,9 @@ impl Operation for MatmulNn {
     fn twin<R: Real>(p: &MatmulNnProblem, cx: &Context<'_, R>, block: u32) {
         let (first, end) = block_rows(p.rows, block);
         let (rows, cols) = (end - first, padded(p.cols));
-        let b = || Operand {
-            data: cx.matrix(WEIGHTS, p.b, (p.depth, cols), p.b_stride, false),
-            shape: (p.depth as usize, cols as usize),
-            strides: (p.b_stride as usize, 1),
+        let b = || {
+            let data = cx.matrix(WEIGHTS, p.b, (p.depth, cols), p.b_stride, false);
+            Operand { data, shape: (p.depth as usize, cols as usize), strides: (p.b_stride as usize, 1) }
         };
         // SAFETY: `Context::matrix` checked the extents; a, b and out lie in different regions.
         unsafe {
@@ -132,7 +131,7 @@ impl Operation for MatmulNn {
                     shape: (rows as usize, p.depth as usize),
                     strides: (p.a_stride as usize, 1),
                 },
-                cx.packed(p.b).map_or_else(|| Right::Plain(b()), Right::Panels),
+                cx.packed((p.b, p.depth), false).map_or_else(|| Right::Plain(b()), Right::Panels),
             );
         }
         for row in first..end {

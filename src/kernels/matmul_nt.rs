@@ -43,6 +43,8 @@ impl Operation for MatmulNt {
         shader!(@software "matmul_nt_rows", "product", groups: |p: MatmulNtProblem| p.rows.div_ceil(8) * p.cols.div_ceil(64)),
     ];
 
+    const PACKED_READ: Option<PackedRead> = Some(PackedRead { index: 1, transposed: true });
+
     fn blocks(p: &MatmulNtProblem) -> u32 {
         p.rows.div_ceil(ROWS)
     }
@@ -51,6 +53,10 @@ impl Operation for MatmulNt {
     fn twin<R: Real>(p: &MatmulNtProblem, cx: &Context<'_, R>, block: u32) {
         let (first, end) = block_rows(p.rows, block);
         let rows = end - first;
+        let b = || {
+            let data = cx.matrix(WEIGHTS, p.b, (p.cols, p.depth), p.b_stride, false);
+            Operand { data, shape: (p.cols as usize, p.depth as usize), strides: (p.b_stride as usize, 1) }.transposed()
+        };
         // SAFETY: `Context::matrix` checked the extents; a, b and out lie in different regions.
         unsafe {
             product(
@@ -64,14 +70,7 @@ impl Operation for MatmulNt {
                     shape: (rows as usize, p.depth as usize),
                     strides: (p.a_stride as usize, 1),
                 },
-                Right::Plain(
-                    Operand {
-                        data: cx.matrix(WEIGHTS, p.b, (p.cols, p.depth), p.b_stride, false),
-                        shape: (p.cols as usize, p.depth as usize),
-                        strides: (p.b_stride as usize, 1),
-                    }
-                    .transposed(),
-                ),
+                cx.packed((p.b, p.cols), true).map_or_else(|| Right::Plain(b()), Right::Panels),
             );
         }
         if p.factor == NONE {

@@ -88,7 +88,7 @@ pub struct Turn {
 /// What every kernel file uses.
 mod prelude {
     pub(super) use super::{Aggregate, Turn};
-    pub(super) use crate::engine::kernel::typed;
+    pub(super) use crate::engine::kernel::{PackedRead, typed};
     pub(super) use crate::engine::{Arena, Context, Kernel, NONE, Operation, PlanBuilder, Real, Region, Shader, padded, problem};
     pub(super) use crate::shader;
 
