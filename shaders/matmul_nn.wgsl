@@ -1,6 +1,6 @@
 // The forward product of a layer, with what follows it fused.
 //   out = epilogue(a b + bias)
-// a: [rows, depth]; b: [depth, cols]; bias: [cols]; out, second, x: [rows, cols]. A workgroup of 8 x 8 invocations makes a
+// a: [rows, depth]; b: [depth, cols]; bias, shift: [cols]; out, second, x: [rows, cols]. A workgroup of 8 x 8 invocations makes a
 // block of 32 x 32: invocation (x, y) the quad x of its rows y, y + 8, y + 16 and y + 24.
 //
 // 4 x 4 values an invocation and 32 x 32 a block are what llama.cpp found best over four makes of GPU. Sums stand in named
@@ -20,6 +20,7 @@ struct Problem {
     second_stride: u32,
     x: u32,
     x_stride: u32,
+    shift: u32,
     rows: u32,
     depth: u32,
     cols: u32,

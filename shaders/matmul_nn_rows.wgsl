@@ -17,6 +17,7 @@ struct Problem {
     second_stride: u32,
     x: u32,
     x_stride: u32,
+    shift: u32,
     rows: u32,
     depth: u32,
     cols: u32,

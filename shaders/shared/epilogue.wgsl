@@ -1,9 +1,12 @@
-// What follows the product of a layer: bias, then GELU, a clip, a tangent, or an Euler step. Shared by the variants of
+// What follows the product of a layer: bias or sums made before, then GELU, a clip, a tangent, or an Euler step. Shared by the variants of
 // matmul_nn, whose `struct Problem` it reads; uses shared/math.wgsl.
 
 // Stores quad `quad` of row `row` of epilogue(product + bias), and what the problem asks for beside it.
 fn finish(p: Problem, lane: u32, row: u32, quad: u32, product: vec4<f32>) {
-    let z = product + weights[weights_at(lane, p.bias) + quad];
+    var z = product;
+    if (p.bias != NONE) {
+        z += weights[weights_at(lane, p.bias) + quad];
+    }
     let out = activations_at(lane, p.out + row * p.out_stride) + quad;
     let second = activations_at(lane, p.second + row * p.second_stride) + quad;
     var value = z;
@@ -26,6 +29,10 @@ fn finish(p: Problem, lane: u32, row: u32, quad: u32, product: vec4<f32>) {
         }
         case 5u: {
             value = real_tanh(z);
+        }
+        case 6u: {
+            let base = activations[activations_at(lane, p.x + row * p.x_stride) + quad];
+            value = gelu(z + base + activations[activations_at(lane, p.shift) + quad]).value;
         }
         default: {
         }

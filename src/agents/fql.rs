@@ -123,10 +123,9 @@ impl FqlConfig {
     /// Gradient reaches: actor. Stopped at: T (flow), lambda, critic.
     fn actor_loss(&self, nets: &FqlNets, r: &mut Recorder<'_>) {
         let noise = ("z", stream::Z);
-        let path = nets.bc_flow.path(r.plan, r.batch(), self.common.flow_steps, &mut r.outcome.constants);
-        steps::fill_path(r, &path, false, noise);
+        let given_s = steps::condition(r, &nets.bc_flow, "flow", false, self.common.flow_steps);
         let target = r.plan.activations(r.batch(), r.action_dim());
-        nets.bc_flow.integrate(r.plan, "flow", &path, target);
+        steps::integrate(r, &nets.bc_flow, "flow", given_s, noise, target);
         steps::distilled_actor(r, (&nets.actor, &nets.critic), noise, target, (Aggregate::Mean, self.normalize_q));
     }
 }

@@ -23,7 +23,7 @@ use crate::kernels::flow_loss::{Gate, Guidance};
 use crate::kernels::metric::Statistic;
 use crate::kernels::random::stream;
 use crate::nets::ensemble::Pair;
-use crate::nets::flow::Path;
+use crate::nets::flow::Condition;
 use crate::nets::{Ensemble, Flow, Mlp};
 
 /// Which policies' values enter, and how they become one.
@@ -167,8 +167,9 @@ impl Algorithm for GfpConfig {
         let data = nets.critic.input(r.plan, r.batch());
         r.observation(data.observation);
         r.action(data.action);
-        self.critic_loss(nets, r, data);
-        let actor = self.actor_loss(nets, r);
+        let given_s = steps::condition(r, &nets.vabc, "flow", false, self.common.flow_steps);
+        self.critic_loss(nets, r, data, given_s);
+        let actor = self.actor_loss(nets, r, given_s);
         self.vabc_loss(nets, r, data, actor);
         r.follow("target critic", nets.critic.range(), nets.target_critic.range(), None);
         r.optimise();
@@ -187,7 +188,7 @@ impl GfpConfig {
     /// L = mean_(j,b) (Q_j(s,a) - y)^2, y = r + discount mask `target_agg` of Qbar(s', a').
     ///
     /// Gradient reaches: critic. Stopped at: y, hence the target critic and both policies.
-    fn critic_loss(&self, nets: &GfpNets, r: &mut Recorder<'_>, data: Pair) {
+    fn critic_loss(&self, nets: &GfpNets, r: &mut Recorder<'_>, data: Pair, given_s: Condition) {
         let noise = ("z_next", stream::Z_NEXT);
         let mut next_q = Vec::new();
         if self.target_agg.uses_actor() {
@@ -197,8 +198,12 @@ impl GfpConfig {
         if self.target_agg.uses_vabc() {
             let pair = nets.target_critic.input(r.plan, r.batch());
             r.next_observation(pair.observation);
-            let path = self.flow_path(nets, r, self.target_use_next, noise);
-            nets.vabc.integrate(r.plan, "target/flow", &path, pair.action);
+            let given = if self.target_use_next {
+                steps::condition(r, &nets.vabc, "target/flow", true, self.common.flow_steps)
+            } else {
+                given_s
+            };
+            steps::integrate(r, &nets.vabc, "target/flow", given, noise, pair.action);
             r.probe("next_action_flow", pair.action);
             next_q.push(("next_q_flow", nets.target_critic.forward(r.plan, "target/q flow", pair, false).q));
         }
@@ -211,14 +216,13 @@ impl GfpConfig {
     /// Returns [s | clip(u)], [s | T] and lambda, for the guidance.
     ///
     /// Gradient reaches: actor. Stopped at: T (flow), lambda, critic.
-    fn actor_loss(&self, nets: &GfpNets, r: &mut Recorder<'_>) -> (Pair, Pair, Region) {
+    fn actor_loss(&self, nets: &GfpNets, r: &mut Recorder<'_>, given_s: Condition) -> (Pair, Pair, Region) {
         let noise = ("z", stream::Z);
         let flow_pair = nets.target_critic.input(r.plan, r.batch());
         if self.guidance_agg.uses_vabc() {
             r.observation(flow_pair.observation);
         }
-        let path = self.flow_path(nets, r, false, noise);
-        nets.vabc.integrate(r.plan, "flow", &path, flow_pair.action);
+        steps::integrate(r, &nets.vabc, "flow", given_s, noise, flow_pair.action);
         let value = (self.q_agg(), self.normalize_q);
         let (pair, lambda) = steps::distilled_actor(r, (&nets.actor, &nets.critic), noise, flow_pair.action, value);
         (pair, flow_pair, lambda)
@@ -256,13 +260,6 @@ impl GfpConfig {
         for (name, threshold) in GUIDANCE_SHARES {
             r.metric(name, rows, 2, Statistic::ShareAbove(threshold));
         }
-    }
-
-    /// The inputs of an Euler integration from noise, given s, or s' where `next`.
-    fn flow_path(&self, nets: &GfpNets, r: &mut Recorder<'_>, next: bool, noise: (&'static str, u32)) -> Path {
-        let path = nets.vabc.path(r.plan, r.batch(), self.common.flow_steps, &mut r.outcome.constants);
-        steps::fill_path(r, &path, next, noise);
-        path
     }
 
     const fn q_agg(&self) -> Aggregate {

@@ -25,6 +25,7 @@ pub struct ActRecorder {
     dims: Dims,
     observations: Vec<Region>,
     noise: Vec<Region>,
+    path: Vec<Region>,
     constants: Vec<Constant>,
     probes: Vec<(&'static str, Region)>,
 }
@@ -35,6 +36,7 @@ impl ActRecorder {
         let input = actor.input(&mut self.plan, self.rows);
         self.observations.push(actor.segment(input, 0));
         self.noise.push(actor.segment(input, 1));
+        self.path.push(actor.segment(input, 1));
         let action = self.plan.activations(self.rows, self.dims.action);
         let clip = Epilogue::Clip { raw: None };
         actor.forward(&mut self.plan, "actor", input, (action, clip), &mut Scratch::default());
@@ -72,10 +74,12 @@ impl ActRecorder {
 
     /// Records a flow's integration into `action`, one row a noise.
     fn integrate(&mut self, flow: &Flow, steps: u32, action: Region) {
-        let path = flow.path(&mut self.plan, action.rows, steps, &mut self.constants);
-        self.observations.extend(path.steps.iter().map(|step| step.observation));
-        self.noise.push(path.steps[0].x);
-        flow.integrate(&mut self.plan, "flow", &path, action);
+        let states = flow.states(&mut self.plan, action.rows);
+        self.observations.push(states);
+        let condition = flow.condition(&mut self.plan, "flow", states, steps, &mut self.constants);
+        let noise = self.plan.activations(action.rows, action.cols);
+        self.noise.push(noise);
+        self.path = flow.integrate(&mut self.plan, "flow", condition, noise, action);
     }
 }
 
@@ -86,6 +90,7 @@ pub struct Policy {
     plan: PlanId,
     observations: Vec<Region>,
     noise: Vec<Region>,
+    path: Vec<Region>,
     action: Region,
     probes: Vec<(&'static str, Region)>,
     dims: Dims,
@@ -110,6 +115,7 @@ impl Policy {
             dims,
             observations: Vec::new(),
             noise: Vec::new(),
+            path: Vec::new(),
             constants: Vec::new(),
             probes: Vec::new(),
         };
@@ -118,7 +124,8 @@ impl Policy {
         for (region, values) in &r.constants {
             machine.write(*region, 0, values)?;
         }
-        Ok(Self { machine, plan, observations: r.observations, noise: r.noise, action, probes: r.probes, dims })
+        let ActRecorder { observations, noise, path, probes, .. } = r;
+        Ok(Self { machine, plan, observations, noise, path, action, probes, dims })
     }
 
     /// States acted on at once.

@@ -12,7 +12,7 @@ use crate::kernels::{
     Aggregate, critic_loss, distill, expectile_loss, flow_loss, interpolate, q_loss, td_target, time_embedding,
 };
 use crate::nets::ensemble::Pair;
-use crate::nets::flow::Path;
+use crate::nets::flow::Condition;
 use crate::nets::{Ensemble, Flow, Mlp, Scratch};
 
 /// A noise's name and stream.
@@ -31,12 +31,29 @@ fn actor_input(r: &mut Recorder<'_>, actor: &Mlp, next: bool, (name, stream): No
     input
 }
 
-/// Fills an integration's inputs: s (or s') in each step, noise as the first x.
-pub(super) fn fill_path(r: &mut Recorder<'_>, path: &Path, next: bool, (name, stream): Noise) {
-    for step in &path.steps {
-        if next { r.next_observation(step.observation) } else { r.observation(step.observation) }
+/// What a flow's integrations of `flow_steps` steps, given s (or s'), share.
+pub(super) fn condition(r: &mut Recorder<'_>, flow: &Flow, label: &str, next: bool, flow_steps: u32) -> Condition {
+    let states = flow.states(r.plan, r.batch());
+    if next {
+        r.next_observation(states)
+    } else {
+        r.observation(states)
     }
-    r.normal(name, stream, path.steps[0].x);
+    flow.condition(r.plan, label, states, flow_steps, &mut r.outcome.constants)
+}
+
+/// A flow's action from noise, into `out`.
+pub(super) fn integrate(
+    r: &mut Recorder<'_>,
+    flow: &Flow,
+    label: &str,
+    condition: Condition,
+    (name, stream): Noise,
+    out: Region,
+) {
+    let noise = r.plan.activations(out.rows, out.cols);
+    r.normal(name, stream, noise);
+    flow.integrate(r.plan, label, condition, noise, out);
 }
 
 /// [s' | clip(mu(s', z'))], the one-step actor's next action as a critic's input.

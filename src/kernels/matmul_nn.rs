@@ -15,7 +15,7 @@ problem! {
         pub b: u32,
         /// Elements between rows of b.
         pub b_stride: u32,
-        /// Weights: bias, `[cols]`.
+        /// Weights: bias, `[cols]`; `NONE` for 0.
         pub bias: u32,
         /// Activations: out, [rows, cols].
         pub out: u32,
@@ -25,10 +25,12 @@ problem! {
         pub second: u32,
         /// Elements between rows of `second`.
         pub second_stride: u32,
-        /// Activations: where the Euler step starts.
+        /// Activations: where the Euler step starts, or the sums that a layer's other inputs made.
         pub x: u32,
         /// Elements between rows of x.
         pub x_stride: u32,
+        /// Activations: `[cols]`, added to every row of those sums.
+        pub shift: u32,
         /// Rows.
         pub rows: u32,
         /// Columns of a and rows of b, padding included.
@@ -36,6 +38,7 @@ problem! {
         /// Columns of b, padding not counted.
         pub cols: u32,
         /// 0: none. 1: GELU. 2: clip to [-1, 1]. 3: Euler step. 4: Euler step, then clip. 5: hyperbolic tangent.
+        /// 6: GELU of z + x + shift.
         pub epilogue: u32,
         /// Number of Euler steps that make up the unit of time.
         pub steps: u32,
@@ -68,6 +71,13 @@ pub enum Epilogue {
     },
     /// out = tanh(z): a squashed action.
     Tanh,
+    /// out = GELU(z + base + shift): z is what one part of a layer's input adds to the sums that its other parts made.
+    GeluOnto {
+        /// [rows, cols]: a sum for each row.
+        base: Region,
+        /// [1, cols]: the same for every row.
+        shift: Region,
+    },
 }
 
 impl Epilogue {
@@ -75,7 +85,16 @@ impl Epilogue {
         match self {
             Self::Gelu { derivative } => derivative,
             Self::Clip { raw } => raw,
-            Self::None | Self::Euler { .. } | Self::Tanh => None,
+            Self::None | Self::Euler { .. } | Self::Tanh | Self::GeluOnto { .. } => None,
+        }
+    }
+
+    /// What it reads beside the product, and how many steps it is one of.
+    fn operands(self) -> (Option<Region>, Option<Region>, u32) {
+        match self {
+            Self::Euler { x, steps, .. } => (Some(x), None, steps),
+            Self::GeluOnto { base, shift } => (Some(base), Some(shift), 1),
+            Self::None | Self::Gelu { .. } | Self::Clip { .. } | Self::Tanh => (None, None, 1),
         }
     }
 
@@ -86,6 +105,7 @@ impl Epilogue {
             Self::Clip { .. } => 2,
             Self::Euler { last, .. } => 3 + u32::from(last),
             Self::Tanh => 5,
+            Self::GeluOnto { .. } => 6,
         }
     }
 }
@@ -145,6 +165,16 @@ impl Operation for MatmulNn {
 fn finish_row<R: Real>(p: &MatmulNnProblem, cx: &Context<'_, R>, row: u32) {
     let cols = p.cols;
     let out = cx.row_mut(ACTIVATIONS, p.out + row * p.out_stride, cols);
+    if p.epilogue == 6 {
+        let base = cx.row(ACTIVATIONS, p.x + row * p.x_stride, cols);
+        for ((z, base), shift) in out.iter_mut().zip(base).zip(cx.row(ACTIVATIONS, p.shift, cols)) {
+            *z = gelu(*z + *base + *shift).0;
+        }
+        return;
+    }
+    if p.bias == NONE {
+        return;
+    }
     let bias = cx.row(WEIGHTS, p.bias, cols);
     let second = (p.second != NONE).then(|| cx.row_mut(ACTIVATIONS, p.second + row * p.second_stride, padded(cols)));
     match (p.epilogue, second) {
@@ -194,35 +224,49 @@ fn finish_row<R: Real>(p: &MatmulNnProblem, cx: &Context<'_, R>, row: u32) {
 pub static KERNEL: Kernel = Kernel::of::<MatmulNn>();
 
 /// out = epilogue(a b + bias): a [rows, depth] and out [rows, cols] are activations, b [depth, cols] and bias [1, cols]
-/// weights. The padding of a's columns meets rows of b that are zero.
-pub fn record(plan: &mut PlanBuilder, label: &str, a: Region, b: Region, bias: Region, out: Region, epilogue: Epilogue) {
-    let x = if let Epilogue::Euler { x, .. } = epilogue { Some(x) } else { None };
+/// weights. The padding of a's columns meets rows of b that are zero. Only
+/// [`Epilogue::None`] may do without a bias, and [`Epilogue::GeluOnto`] has none: it is among the sums that it adds.
+pub fn record(
+    plan: &mut PlanBuilder,
+    label: &str,
+    a: Region,
+    (b, bias): (Region, Option<Region>),
+    out: Region,
+    epilogue: Epilogue,
+) {
+    let (x, shift, steps) = epilogue.operands();
     let second = epilogue.second();
     let like_out = |r: Region| (r.rows, r.cols) == (out.rows, out.cols);
-    let fits = a.rows == out.rows && a.padded_cols() == b.rows && b.cols == out.cols && bias.cols == out.cols;
-    plan.check(label, fits && x.is_none_or(like_out) && second.is_none_or(like_out), || {
-        format!("{a:?} x {b:?} + {bias:?} -> {out:?}, {epilogue:?}")
-    });
+    let like_row = |r: Region| (r.rows, r.cols) == (1, out.cols);
+    let fits = a.rows == out.rows && a.padded_cols() == b.rows && b.cols == out.cols;
+    let fits = fits && x.is_none_or(like_out) && second.is_none_or(like_out) && shift.is_none_or(like_row);
+    let biased = match epilogue {
+        Epilogue::None => bias.is_none_or(like_row),
+        Epilogue::GeluOnto { .. } => bias.is_none(),
+        _ => bias.is_some_and(like_row),
+    };
+    plan.check(label, fits && biased, || format!("{a:?} x {b:?} + {bias:?} -> {out:?}, {epilogue:?}"));
     let problem = MatmulNnProblem {
         a: a.offset,
         a_stride: a.stride,
         b: b.offset,
         b_stride: b.stride,
-        bias: bias.offset,
+        bias: offset(bias),
         out: out.offset,
         out_stride: out.stride,
         second: offset(second),
         second_stride: stride(second),
         x: offset(x),
         x_stride: stride(x),
+        shift: offset(shift),
         rows: out.rows,
         depth: b.rows,
         cols: out.cols,
         epilogue: epilogue.mode(),
-        steps: if let Epilogue::Euler { steps, .. } = epilogue { steps } else { 1 },
+        steps,
         ..Default::default()
     };
-    let reads: Vec<Region> = [a, b, bias].into_iter().chain(x).collect();
+    let reads: Vec<Region> = [a, b].into_iter().chain(bias).chain(x).chain(shift).collect();
     let writes: Vec<Region> = [out].into_iter().chain(second).collect();
     plan.push(label, &KERNEL, &problem, &reads, &writes);
 }

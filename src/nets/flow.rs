@@ -4,7 +4,7 @@ use crate::engine::{Memory, PlanBuilder, Region};
 use crate::kernels::matmul_nn::Epilogue;
 use crate::kernels::time_embedding::frequencies;
 
-use super::mlp::{Mlp, Scratch, Tape};
+use super::mlp::{Mlp, Part, Scratch, Tape};
 
 /// A velocity field. Its input is [s | x | t], the time as sines and cosines, or as it is.
 #[derive(Clone, Debug)]
@@ -28,11 +28,14 @@ pub struct FlowInput {
     pub time: Region,
 }
 
-/// The inputs of an Euler integration, one a step. States and the first x are to be filled in by the caller.
-#[derive(Clone, Debug)]
-pub struct Path {
-    /// One input a step.
-    pub steps: Vec<FlowInput>,
+/// What every integration from the same states shares: the first layer's sums over states and times, which no step changes.
+/// An action is a small part of the input, so most of the first layer's product is made once and not in every step.
+#[derive(Clone, Copy, Debug)]
+pub struct Condition {
+    /// [rows, outputs of the first layer]: the states' share.
+    states: Region,
+    /// [steps, outputs of the first layer]: each step's share of the time, with the bias.
+    times: Region,
 }
 
 /// A region whose values never change: the host writes it once.
@@ -71,15 +74,26 @@ impl Flow {
         angles().map(f64::sin).chain(angles().map(f64::cos)).collect()
     }
 
-    /// Inputs for an Euler integration of `steps` steps over `rows` rows. The times are constants: the host writes them
-    /// once, and no operation touches them again.
-    pub fn path(&self, plan: &mut PlanBuilder, rows: u32, steps: u32, constants: &mut Vec<Constant>) -> Path {
-        let inputs: Vec<FlowInput> = (0..steps).map(|_| self.input(plan, rows)).collect();
-        for (i, input) in inputs.iter().enumerate() {
-            let time = self.time(i as f64 / f64::from(steps));
-            constants.push((input.time, time.repeat(rows as usize)));
+    /// A place for the states of `rows` rows.
+    pub fn states(&self, plan: &mut PlanBuilder, rows: u32) -> Region {
+        plan.activations(rows, self.net.segment_cols(0))
+    }
+
+    /// Records what integrations of `steps` steps from `states` share. The times are constants: the host writes them once.
+    pub fn condition(
+        &self,
+        plan: &mut PlanBuilder,
+        label: &str,
+        states: Region,
+        steps: u32,
+        constants: &mut Vec<Constant>,
+    ) -> Condition {
+        let times = plan.activations(steps, self.net.segment_cols(2));
+        constants.push((times, (0..steps).flat_map(|i| self.time(f64::from(i) / f64::from(steps))).collect()));
+        Condition {
+            states: self.net.share(plan, &format!("{label}/states"), (states, 0), false),
+            times: self.net.share(plan, &format!("{label}/times"), (times, 2), true),
         }
-        Path { steps: inputs }
     }
 
     /// Records the velocity at `input` into `out`, keeping what the backward pass needs.
@@ -87,16 +101,27 @@ impl Flow {
         self.net.forward_kept(plan, label, input.whole, (out, Epilogue::None))
     }
 
-    /// Records the Euler integration of `path`, left endpoints, into `out` ([rows, action_dim]), clipped to [-1, 1] at the
-    /// end only; fql `agents/fql.py`, `compute_flow_actions`.
-    pub fn integrate(&self, plan: &mut PlanBuilder, label: &str, path: &Path, out: Region) {
-        let steps = path.steps.len();
+    /// Records the Euler integration from `noise` ([rows, action_dim]), left endpoints, into `out`, clipped to [-1, 1] at the
+    /// end only; fql `agents/fql.py`, `compute_flow_actions`. Returns x at the start of each step, the first being the noise.
+    pub fn integrate(
+        &self,
+        plan: &mut PlanBuilder,
+        label: &str,
+        condition: Condition,
+        noise: Region,
+        out: Region,
+    ) -> Vec<Region> {
+        let steps = condition.times.rows;
         let mut scratch = Scratch::default();
-        for (i, input) in path.steps.iter().enumerate() {
-            let last = i + 1 == steps;
-            let to = if last { out } else { path.steps[i + 1].x };
-            let step = Epilogue::Euler { x: input.x, steps: steps as u32, last };
-            self.net.forward(plan, &format!("{label}/step {i}"), input.whole, (to, step), &mut scratch);
+        let mut path = vec![noise];
+        for i in 0..steps {
+            let (x, last) = (path[i as usize], i + 1 == steps);
+            let to = if last { out } else { plan.activations(noise.rows, noise.cols) };
+            let part = Part { x, segment: 1, base: condition.states, shift: condition.times.rows(i, 1) };
+            let head = (to, Epilogue::Euler { x, steps, last });
+            self.net.forward_part(plan, &format!("{label}/step {i}"), part, head, &mut scratch);
+            path.extend((!last).then_some(to));
         }
+        path
     }
 }

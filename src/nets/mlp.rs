@@ -67,6 +67,16 @@ impl Tensor {
     }
 }
 
+/// What the first layer of a pass is made of.
+#[derive(Clone, Copy)]
+struct First {
+    x: Region,
+    kernel: Region,
+    bias: Option<Region>,
+    /// What follows its product, if not the layer's GELU alone.
+    onto: Option<Epilogue>,
+}
+
 /// What a forward pass leaves behind for the backward pass.
 #[derive(Clone, Debug)]
 pub struct Tape {
@@ -76,6 +86,19 @@ pub struct Tape {
     derivatives: Vec<Region>,
     /// What each hidden layer's norm saved.
     norms: Vec<Saved>,
+}
+
+/// The part of an input that changes while the rest stays, and what the rest makes of the first layer's sums.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    /// [rows, columns of the segment].
+    pub x: Region,
+    /// The segment's number.
+    pub segment: usize,
+    /// [rows, outputs of the first layer]: what depends on the row.
+    pub base: Region,
+    /// [1, outputs of the first layer]: what does not, the bias included.
+    pub shift: Region,
 }
 
 impl Mlp {
@@ -103,6 +126,11 @@ impl Mlp {
     pub fn segment(&self, input: Region, index: usize) -> Region {
         let first = self.segments[..index].iter().map(|&s| padded(s)).sum();
         input.columns(first, self.segments[index])
+    }
+
+    /// Columns of segment `index`, padding not counted.
+    pub fn segment_cols(&self, index: usize) -> u32 {
+        self.segments[index]
     }
 
     /// A new input of `rows` rows. What no operation writes stays zero.
@@ -160,19 +188,54 @@ impl Mlp {
         (out, head): (Region, Epilogue),
         scratch: &mut Scratch,
     ) {
-        self.pass(plan, label, input, (out, head), Some(scratch));
+        self.pass(plan, label, self.first(input), (out, head), Some(scratch));
+    }
+
+    /// The same for an input of which only `part` is new. Layer norm or not, it is the first layer's product that is saved.
+    pub fn forward_part(
+        &self,
+        plan: &mut PlanBuilder,
+        label: &str,
+        Part { x, segment, base, shift }: Part,
+        to: (Region, Epilogue),
+        scratch: &mut Scratch,
+    ) {
+        let onto = Epilogue::GeluOnto { base, shift };
+        let first = First { x, kernel: self.segment_kernel(segment), bias: None, onto: Some(onto) };
+        self.pass(plan, label, first, to, Some(scratch));
+    }
+
+    /// Records what `x`, segment `segment` of an input, adds to the first layer's sums, and the bias too where `biased`, into a
+    /// new region [rows of x, outputs of the first layer].
+    pub fn share(&self, plan: &mut PlanBuilder, label: &str, (x, segment): (Region, usize), biased: bool) -> Region {
+        let layer = self.layers[0];
+        let out = plan.activations(x.rows, layer.kernel.cols);
+        let kernel = self.segment_kernel(segment);
+        matmul_nn::record(plan, label, x, (kernel, biased.then_some(layer.bias)), out, Epilogue::None);
+        out
     }
 
     /// The same, keeping everything that the backward pass needs.
     pub fn forward_kept(&self, plan: &mut PlanBuilder, label: &str, input: Region, to: (Region, Epilogue)) -> Tape {
-        self.pass(plan, label, input, to, None)
+        self.pass(plan, label, self.first(input), to, None)
+    }
+
+    /// The first layer of a whole input.
+    fn first(&self, input: Region) -> First {
+        First { x: input, kernel: self.layers[0].kernel, bias: Some(self.layers[0].bias), onto: None }
+    }
+
+    /// The rows of the first layer's kernel that segment `segment` of an input meets.
+    fn segment_kernel(&self, segment: usize) -> Region {
+        let first: u32 = self.segments[..segment].iter().map(|&s| padded(s)).sum();
+        self.layers[0].kernel.rows(first, padded(self.segments[segment]))
     }
 
     fn pass(
         &self,
         plan: &mut PlanBuilder,
         label: &str,
-        input: Region,
+        first: First,
         (out, head): (Region, Epilogue),
         mut scratch: Option<&mut Scratch>,
     ) -> Tape {
@@ -181,15 +244,17 @@ impl Mlp {
             Some(scratch) => scratch.take(plan, rows, cols),
             None => plan.activations(rows, cols),
         };
-        let mut tape = Tape { inputs: vec![input], derivatives: Vec::new(), norms: Vec::new() };
+        let mut tape = Tape { inputs: vec![first.x], derivatives: Vec::new(), norms: Vec::new() };
         let hidden = &self.layers[..self.layers.len() - 1];
-        let mut x = input;
+        let First { mut x, mut kernel, mut bias, onto } = first;
         for (i, layer) in hidden.iter().enumerate() {
             let label = format!("{label}/layer {i}");
-            let shape = (input.rows, layer.kernel.cols);
+            let shape = (first.x.rows, layer.kernel.cols);
             let h = place(plan, shape);
             let derivative = keep.then(|| plan.activations(shape.0, shape.1));
-            matmul_nn::record(plan, &label, x, layer.kernel, layer.bias, h, Epilogue::Gelu { derivative });
+            let epilogue = onto.filter(|_| i == 0).unwrap_or(Epilogue::Gelu { derivative });
+            matmul_nn::record(plan, &label, x, (kernel, bias), h, epilogue);
+            (kernel, bias) = (self.layers[i + 1].kernel, Some(self.layers[i + 1].bias));
             x = h;
             if let Some(norm) = layer.norm {
                 let normal = place(plan, shape);
@@ -202,8 +267,7 @@ impl Mlp {
             tape.inputs.push(x);
             tape.derivatives.extend(derivative);
         }
-        let last = self.layers[hidden.len()];
-        matmul_nn::record(plan, &format!("{label}/head"), x, last.kernel, last.bias, out, head);
+        matmul_nn::record(plan, &format!("{label}/head"), x, (kernel, bias), out, head);
         tape
     }
 
@@ -233,9 +297,7 @@ impl Mlp {
         for i in (1..self.layers.len()).rev() {
             d = self.step_back(plan, &format!("{label}/layer {i}"), tape, i, d, false);
         }
-        let first: u32 = self.segments[..segment].iter().map(|&s| padded(s)).sum();
-        let rows = self.layers[0].kernel.rows(first, padded(self.segments[segment]));
-        matmul_nt::record(plan, &format!("{label}/input"), d, rows, None, d_segment);
+        matmul_nt::record(plan, &format!("{label}/input"), d, self.segment_kernel(segment), None, d_segment);
     }
 
     /// From the gradient at the output of dense layer `i` to the gradient at the output of dense layer `i - 1`.

@@ -169,21 +169,29 @@ fn for_sum(depth: u32) -> Law {
 }
 
 fn matmul_nn_scenes() -> Vec<Scene> {
-    let problems: Vec<_> = ROWS_DEPTH_COLS.into_iter().flat_map(|shape| (0..7).map(move |mode| (shape, mode))).collect();
+    let problems: Vec<_> = ROWS_DEPTH_COLS.into_iter().flat_map(|shape| (0..9).map(move |mode| (shape, mode))).collect();
     scenes(&problems, |s, ((rows, depth, cols), mode)| {
         let a = s.input(rows, depth, NORMAL);
         let (b, bias) = (s.layer(depth, cols, for_sum(depth)), s.weights(cols, NORMAL));
         let out = s.output(rows, cols);
         let epilogue = match mode {
-            0 => Epilogue::None,
+            0 | 8 => Epilogue::None,
             1 => Epilogue::Gelu { derivative: None },
             2 => Epilogue::Gelu { derivative: Some(s.output(rows, cols)) },
             3 => Epilogue::Clip { raw: Some(s.output(rows, cols)) },
             4 => Epilogue::Euler { x: s.input(rows, cols, NORMAL), steps: 10, last: false },
             5 => Epilogue::Tanh,
+            7 => Epilogue::GeluOnto { base: s.input(rows, cols, NORMAL), shift: s.input(1, cols, NORMAL) },
             _ => Epilogue::Euler { x: s.input(rows, cols, NORMAL), steps: 3, last: true },
         };
-        matmul_nn::record(&mut s.plan, &format!("{rows}x{depth}x{cols} {epilogue:?}"), a, b, bias, out, epilogue);
+        matmul_nn::record(
+            &mut s.plan,
+            &format!("{rows}x{depth}x{cols} {epilogue:?}"),
+            a,
+            (b, (mode < 7).then_some(bias)),
+            out,
+            epilogue,
+        );
     })
 }
 
