@@ -44,10 +44,10 @@ fn the_json_of_a_bench_holds_together() {
         assert!((number(&report, "gflop") / ms * 1e3 / number(&report, "gflops") - 1.0).abs() < 1e-9, "{report}");
         let share = number(&report, "gflops") / number(&report, "peak_gflops");
         assert!((share / number(&report, "share_of_peak") - 1.0).abs() < 1e-9, "{report}");
-        let named =
+        let named: [(&str, Value); 5] =
             [("algo", algo.into()), ("engine", "cpu".into()), ("threads", 1.into()), ("lanes", 2.into()), ("batch", 8.into())];
         for (name, expected) in named {
-            assert_eq!(report[name], Value::from(expected), "{name}");
+            assert_eq!(report[name], expected, "{name}");
         }
         let plan = json(&format!("plan --engine cpu --hidden 8 --batch 8 --algo {algo} --seeds 2 --json"));
         for name in ["levels", "dispatches", "operations", "gflop", "obs_dim", "action_dim"] {
@@ -80,7 +80,7 @@ fn wrong_flags_are_refused_with_the_reason() {
         ("bench --algo nope", "mlp"),
         ("train --algo mlp", "one of gfp"),
         ("bench --rounds 0", "--rounds"),
-        ("bench --seconds -1", "--seconds"),
+        ("bench --seconds=-1", "--seconds"),
         ("bench --obs-dim 0", "--obs-dim"),
         ("bench --set steps=3", "steps"),
         ("bench --serve --json", "--json"),

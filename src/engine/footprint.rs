@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::gpu::Gpu;
 use super::machine::{Engine, Records};
-use super::memory::{Arena, Memory};
+use super::memory::{Arena, Memory, Region};
 use super::packed::packed_read;
 use super::plan::Plan;
-use super::product::panel_width;
+use super::product::{Element, panel_width};
 
 /// Bytes that a run takes on its engine. What a program takes besides, code and the driver's own memory, is not counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,36 +44,31 @@ impl Engine {
         plans: &[&Plan],
         datasets: &[&Records],
     ) -> Footprint {
-        let used = memory.used().map(|elements| u64::from(elements).next_multiple_of(64));
-        let real: u64 = if matches!(self, Self::Oracle) { 8 } else { 4 };
-        let arena = |arena: Arena| used[arena.index()] * if arena == Arena::Words { 4 } else { real };
-        let datasets = datasets.iter().map(|records| records.values.len() as u64 * 4).collect();
-        let (arenas, lanes) = (Arena::ALL.map(arena), lanes as u64);
-        match self {
+        // On a GPU a buffer is never empty.
+        let least = if matches!(self, Self::Gpu(_)) { 64 } else { 0 };
+        let used = memory.used().map(|elements| u64::from(elements).next_multiple_of(64).max(least));
+        let real = if matches!(self, Self::Oracle) { 8 } else { 4 };
+        let arenas = Arena::ALL.map(|arena| used[arena.index()] * if arena == Arena::Words { 4 } else { real });
+        let (lanes, scalars) = (lanes as u64, scalars as u64);
+        let (packed, tables) = match self {
             Self::Gpu(gpu) => {
-                // A buffer is never empty.
-                let arenas = arenas.map(|bytes| bytes.max(256));
                 let widest = arenas.iter().copied().max().unwrap_or(1);
-                let tables =
-                    lane_tables(gpu, widest, lanes, scalars as u64) + plans.iter().map(|p| problem_table(gpu, p)).sum::<u64>();
-                Footprint { lanes, arenas, packed: 0, tables, datasets }
+                (0, lane_tables(gpu, widest, lanes, scalars) + plans.iter().map(|plan| problem_table(plan)).sum::<u64>())
             }
-            Self::Cpu { .. } => {
-                Footprint { lanes, arenas, packed: packed::<f32>(plans), tables: 4 * lanes * scalars as u64, datasets }
-            }
-            Self::Oracle => {
-                Footprint { lanes, arenas, packed: packed::<f64>(plans), tables: 8 * lanes * scalars as u64, datasets }
-            }
-        }
+            Self::Cpu { .. } => (packed::<f32>(plans), real * lanes * scalars),
+            Self::Oracle => (packed::<f64>(plans), real * lanes * scalars),
+        };
+        let datasets = datasets.iter().map(|records| records.values.len() as u64 * 4).collect();
+        Footprint { lanes, arenas, packed, tables, datasets }
     }
 }
 
 /// A lane's panels, and a byte for each that tells whether it is up to date.
-fn packed<R: super::product::Element>(plans: &[&Plan]) -> u64 {
+fn packed<R: Element>(plans: &[&Plan]) -> u64 {
     let matrices: BTreeMap<u32, _> =
         plans.iter().flat_map(|plan| &plan.ops).filter_map(packed_read).map(|region| (region.offset, region)).collect();
     let width = panel_width::<R>() as u64;
-    let bytes = |region: &super::Region| {
+    let bytes = |region: &Region| {
         let panels = u64::from(region.padded_cols()).div_ceil(width);
         panels * (u64::from(region.rows) * width * size_of::<R>() as u64 + 1)
     };
@@ -91,7 +86,7 @@ fn lane_tables(gpu: &Gpu, widest: u64, lanes: u64, scalars: u64) -> u64 {
 }
 
 /// A plan's table of problems, each dispatch's at a place where a binding may start.
-fn problem_table(_: &Gpu, plan: &Plan) -> u64 {
+fn problem_table(plan: &Plan) -> u64 {
     let words = plan.dispatches.iter().fold(0u64, |words, dispatch| {
         let problems = plan.ops[dispatch.ops.clone()].iter().map(|op| op.problem.len() as u64).sum::<u64>();
         words.next_multiple_of(64) + problems
