@@ -23,10 +23,10 @@ fn acting(c: &mut Criterion) {
     for threads in BTreeSet::from([1, common::threads()]) {
         let mut group = c.benchmark_group(format!("act on {threads} CPU threads"));
         for (name, config, policy) in &policies {
-            let mut agent = common::agent(&Engine::cpu(Some(threads)), config, 1);
+            let mut agent = common::agent(&Engine::cpu(Some(threads)), config, common::PUBLISHED, 1);
             for batch in BATCHES {
                 let mut policy = agent.policy(policy, 0, batch).expect("the policy is the algorithm's");
-                let observations = vec![0.1; (batch * common::CUBE_SINGLE.obs_dim) as usize];
+                let observations = vec![0.1; (batch * common::PUBLISHED.obs_dim) as usize];
                 let noise: Vec<f64> = (0..policy.noise_cols() * batch as usize).map(|i| (i % 7) as f64 / 3.0 - 1.0).collect();
                 group.throughput(Throughput::Elements(u64::from(batch)));
                 group.bench_function(BenchmarkId::new(*name, format!("batch {batch}")), |b| {

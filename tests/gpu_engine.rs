@@ -9,6 +9,8 @@ mod faults;
 mod kernels;
 #[path = "gpu_engine/memory.rs"]
 mod memory;
+#[path = "gpu_engine/profile.rs"]
+mod profile;
 #[path = "gpu_engine/replay.rs"]
 mod replay;
 
@@ -53,6 +55,8 @@ static GPU_TESTS: &[GpuTest] = gpu_tests![
     memory::regions_outside_the_memory_are_refused,
     memory::needs_beyond_the_limits_are_named_before_anything_is_allocated,
     memory::dropping_machines_frees_their_memory,
+    profile::a_profile_holds_every_dispatch_and_changes_no_bit,
+    profile::the_footprint_is_what_is_allocated,
     faults::a_device_destroyed_at_any_point_gives_a_typed_error,
     faults::a_destroyed_device_loses_every_machine_on_it,
     faults::a_host_keeps_its_callbacks,

@@ -1,26 +1,15 @@
 //! What the benches share: a task of the published size, and the engines of this machine.
 #![allow(dead_code, reason = "each bench uses its part")]
 
-use std::sync::Arc;
-
 use wgflow::agents::{Agent, AgentConfig};
+pub use wgflow::bench::{PUBLISHED, records};
 use wgflow::data::Layout;
-use wgflow::engine::{Engine, Records, adapter};
-
-/// cube-single: the size that the official hyper-parameters were published for.
-pub const CUBE_SINGLE: Layout = Layout { obs_dim: 28, action_dim: 5 };
-
-/// Transitions with small values; what they mean does not change how long an update takes.
-pub fn records() -> Records {
-    let record = CUBE_SINGLE.record();
-    let values = (0..10_000 * record).map(|i| ((i.wrapping_mul(2_654_435_761) >> 8) as f32 / 16_777_216.0 - 0.5) * 0.5);
-    Records { values: Arc::new(values.collect()), record }
-}
+use wgflow::engine::{Engine, adapter};
 
 /// An agent on the made-up task.
-pub fn agent(engine: &Engine, config: &AgentConfig, lanes: u64) -> Agent {
+pub fn agent(engine: &Engine, config: &AgentConfig, layout: Layout, lanes: u64) -> Agent {
     let seeds: Vec<u64> = (0..lanes).collect();
-    Agent::on_records(engine, config, CUBE_SINGLE, (records(), None), &seeds).expect("the published size fits")
+    Agent::on_records(engine, config, layout, (records(layout), None), &seeds).expect("the size fits")
 }
 
 /// The CPU engine, and every GPU adapter whose number stands in `WGFLOW_BENCH_ADAPTERS` (as `wgflow devices` numbers
@@ -35,6 +24,11 @@ pub fn engines() -> Vec<(String, Engine)> {
         }
     }
     engines
+}
+
+/// Whether everything is to be measured, for hours, and not what is worth a look after each change.
+pub fn sweep() -> bool {
+    std::env::var_os("WGFLOW_BENCH_SWEEP").is_some_and(|value| value != "0")
 }
 
 /// Threads that the CPU engine uses by default.
