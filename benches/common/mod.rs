@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use wgflow::agents::{Agent, AgentConfig};
 use wgflow::data::Layout;
-use wgflow::engine::{Engine, Records, adapter};
+use wgflow::engine::{Engine, GpuOptions, Records, Variant, adapter};
 
 /// cube-single: the size that the official hyper-parameters were published for.
 pub const CUBE_SINGLE: Layout = Layout { obs_dim: 28, action_dim: 5 };
@@ -24,17 +24,29 @@ pub fn agent(engine: &Engine, config: &AgentConfig, lanes: u64) -> Agent {
 }
 
 /// The CPU engine, and every GPU adapter whose number stands in `WGFLOW_BENCH_ADAPTERS` (as `wgflow devices` numbers
-/// them; `all` for every one).
+/// them; `all` for every one). `WGFLOW_BENCH_VARIANT` (`plain`, `large` or `software`) takes that variant of the kernels that
+/// have several, instead of the adapter's own.
 pub fn engines() -> Vec<(String, Engine)> {
     let mut engines = vec![("cpu".to_owned(), Engine::cpu(None))];
     let wanted = std::env::var("WGFLOW_BENCH_ADAPTERS").unwrap_or_default();
     for report in adapter::list() {
         if wanted == "all" || wanted.split(',').any(|number| number == report.index.to_string()) {
-            let gpu = Engine::gpu(Some(&report.index.to_string())).expect("an adapter that was listed opens");
+            let options = GpuOptions { variant: variant(), ..GpuOptions::from_env() };
+            let gpu = Engine::Gpu(adapter::open(report.index, options).expect("an adapter that was listed opens"));
             engines.push((format!("gpu {}: {}", report.index, report.name), gpu));
         }
     }
     engines
+}
+
+fn variant() -> Option<Variant> {
+    let wanted = std::env::var("WGFLOW_BENCH_VARIANT").ok()?;
+    Some(match &*wanted {
+        "plain" => Variant::Plain,
+        "large" => Variant::Large,
+        "software" => Variant::Software,
+        _ => panic!("WGFLOW_BENCH_VARIANT is {wanted}: plain, large or software"),
+    })
 }
 
 /// Threads that the CPU engine uses by default.
