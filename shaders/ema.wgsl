@@ -1,7 +1,7 @@
 // A target network follows its source.
 //   average <- tau * source + (1 - tau) * average
 // fql `agents/fql.py`, `target_update`: the source is the net as it was *before* this update's step. source, average:
-// [count]. Only in updates whose number is a multiple of the period. One invocation per quad.
+// [count]. Only in updates whose number is a multiple of the period. An invocation takes every 64th of 256 quads.
 
 struct Problem {
     first_group: u32,
@@ -22,12 +22,14 @@ fn ema(
     let number = group_index(group, groups);
     let p = problems[problem_index(number)];
     let lane = group.z;
-    let quad = (number - p.first_group) * 64u + local;
-    if (quad >= p.count / 4u || !takes_part(lane, p.clock, p.period)) {
+    if (!takes_part(lane, p.clock, p.period)) {
         return;
     }
     let tau = scalar(lane, p.tau);
-    let source = weights[weights_at(lane, p.source) + quad];
-    let at = weights_at(lane, p.average) + quad;
-    weights[at] = tau * source + (1.0 - tau) * weights[at];
+    let source = weights_at(lane, p.source);
+    let average = weights_at(lane, p.average);
+    let start = (number - p.first_group) * 256u;
+    for (var quad = start + local; quad < min(start + 256u, p.count / 4u); quad += 64u) {
+        weights[average + quad] = tau * weights[source + quad] + (1.0 - tau) * weights[average + quad];
+    }
 }

@@ -1,8 +1,13 @@
 // `matmul_nn` for software adapters: no barriers and no workgroup memory, which cost a processor more than the
-// products; whole vec4 loads, because there a load costs by the access and not by the byte.
+// products; whole vec4 loads and many sums for each, because there a load costs like 30 products.
 //   out = epilogue(a b + bias)
-// Shapes as in matmul_nn.wgsl. A workgroup of eight invocations makes 8 rows of 64 columns: each the quads
-// `near` and `far`, 32 columns apart, of all eight rows, so that sixteen loads feed 64 products.
+// Shapes as in matmul_nn.wgsl. A workgroup of eight invocations makes 16 rows of 128 columns: each four neighbouring quads
+// of all sixteen rows, so that 32 loads feed 256 products.
+//
+// llvmpipe (Mesa 22.3) makes a loop over the invocations out of every load, with a branch for each number, and skips those
+// that have left; it keeps sums on the stack anyway, so more of them cost little. 8 rows of 2 quads ran at 0.6 times the
+// speed, 16 of 2 at 0.75. The epilogue stands once, in a loop: 64 copies of it, or sums in an array that a loop indexes,
+// took 10 s to compile instead of 1.5.
 
 struct Problem {
     first_group: u32,
@@ -44,12 +49,15 @@ fn load_b(p: Problem, at: u32, k: u32) -> mat4x4<f32> {
     return mat4x4<f32>(weights[first], weights[first + step], weights[first + 2u * step], weights[first + 3u * step]);
 }
 
-fn store_four(p: Problem, lane: u32, row: u32, quad: u32, sums: mat4x4<f32>) {
+// Parks four rows of sums in `out`.
+fn park(p: Problem, lane: u32, row: u32, quad: u32, sums: mat4x4<f32>) {
     if (quad < quads_of(p.cols)) {
-        if (row < p.rows) { finish(p, lane, row, quad, sums[0]); }
-        if (row + 1u < p.rows) { finish(p, lane, row + 1u, quad, sums[1]); }
-        if (row + 2u < p.rows) { finish(p, lane, row + 2u, quad, sums[2]); }
-        if (row + 3u < p.rows) { finish(p, lane, row + 3u, quad, sums[3]); }
+        let step = p.out_stride / 4u;
+        let out = activations_at(lane, p.out) + row * step + quad;
+        if (row < p.rows) { activations[out] = sums[0]; }
+        if (row + 1u < p.rows) { activations[out + step] = sums[1]; }
+        if (row + 2u < p.rows) { activations[out + 2u * step] = sums[2]; }
+        if (row + 3u < p.rows) { activations[out + 3u * step] = sums[3]; }
     }
 }
 
@@ -63,34 +71,83 @@ fn matmul_nn_rows(
     let p = problems[problem_index(number)];
     let lane = group.z;
     let tile = number - p.first_group;
-    let across_tiles = (p.cols + 63u) / 64u;
-    let row = tile / across_tiles * 8u;
-    if (row >= p.rows) {
+    let across_tiles = (p.cols + 127u) / 128u;
+    let row = tile / across_tiles * 16u;
+    let quad = tile % across_tiles * 32u + 4u * local;
+    let quads = quads_of(p.cols);
+    if (row >= p.rows || quad >= quads) {
         return;
     }
-    let near = tile % across_tiles * 16u + local;
-    let far = near + 8u;
     // As with the rows of a, the last quad stands in for those beyond the edge.
-    let last = quads_of(p.cols) - 1u;
-    let near_at = weights_at(lane, p.b) + min(near, last);
-    let far_at = weights_at(lane, p.b) + min(far, last);
+    let b = weights_at(lane, p.b);
+    let at0 = b + quad;
+    let at1 = b + min(quad + 1u, quads - 1u);
+    let at2 = b + min(quad + 2u, quads - 1u);
+    let at3 = b + min(quad + 3u, quads - 1u);
     let a_base = activations_at(lane, p.a);
-    var near_top = mat4x4<f32>();
-    var near_low = mat4x4<f32>();
-    var far_top = mat4x4<f32>();
-    var far_low = mat4x4<f32>();
+    var sum00 = mat4x4<f32>();
+    var sum01 = mat4x4<f32>();
+    var sum02 = mat4x4<f32>();
+    var sum03 = mat4x4<f32>();
+    var sum10 = mat4x4<f32>();
+    var sum11 = mat4x4<f32>();
+    var sum12 = mat4x4<f32>();
+    var sum13 = mat4x4<f32>();
+    var sum20 = mat4x4<f32>();
+    var sum21 = mat4x4<f32>();
+    var sum22 = mat4x4<f32>();
+    var sum23 = mat4x4<f32>();
+    var sum30 = mat4x4<f32>();
+    var sum31 = mat4x4<f32>();
+    var sum32 = mat4x4<f32>();
+    var sum33 = mat4x4<f32>();
     for (var k = 0u; k < p.depth; k += 4u) {
-        let top = load_a(p, a_base, row, k / 4u);
-        let low = load_a(p, a_base, row + 4u, k / 4u);
-        let near_b = load_b(p, near_at, k);
-        let far_b = load_b(p, far_at, k);
-        near_top = add_products(near_top, top, near_b);
-        near_low = add_products(near_low, low, near_b);
-        far_top = add_products(far_top, top, far_b);
-        far_low = add_products(far_low, low, far_b);
+        let b0 = load_b(p, at0, k);
+        let b1 = load_b(p, at1, k);
+        let b2 = load_b(p, at2, k);
+        let b3 = load_b(p, at3, k);
+        let a0 = load_a(p, a_base, row, k / 4u);
+        sum00 = add_products(sum00, a0, b0);
+        sum01 = add_products(sum01, a0, b1);
+        sum02 = add_products(sum02, a0, b2);
+        sum03 = add_products(sum03, a0, b3);
+        let a1 = load_a(p, a_base, row + 4u, k / 4u);
+        sum10 = add_products(sum10, a1, b0);
+        sum11 = add_products(sum11, a1, b1);
+        sum12 = add_products(sum12, a1, b2);
+        sum13 = add_products(sum13, a1, b3);
+        let a2 = load_a(p, a_base, row + 8u, k / 4u);
+        sum20 = add_products(sum20, a2, b0);
+        sum21 = add_products(sum21, a2, b1);
+        sum22 = add_products(sum22, a2, b2);
+        sum23 = add_products(sum23, a2, b3);
+        let a3 = load_a(p, a_base, row + 12u, k / 4u);
+        sum30 = add_products(sum30, a3, b0);
+        sum31 = add_products(sum31, a3, b1);
+        sum32 = add_products(sum32, a3, b2);
+        sum33 = add_products(sum33, a3, b3);
     }
-    store_four(p, lane, row, near, near_top);
-    store_four(p, lane, row + 4u, near, near_low);
-    store_four(p, lane, row, far, far_top);
-    store_four(p, lane, row + 4u, far, far_low);
+    park(p, lane, row, quad, sum00);
+    park(p, lane, row, quad + 1u, sum01);
+    park(p, lane, row, quad + 2u, sum02);
+    park(p, lane, row, quad + 3u, sum03);
+    park(p, lane, row + 4u, quad, sum10);
+    park(p, lane, row + 4u, quad + 1u, sum11);
+    park(p, lane, row + 4u, quad + 2u, sum12);
+    park(p, lane, row + 4u, quad + 3u, sum13);
+    park(p, lane, row + 8u, quad, sum20);
+    park(p, lane, row + 8u, quad + 1u, sum21);
+    park(p, lane, row + 8u, quad + 2u, sum22);
+    park(p, lane, row + 8u, quad + 3u, sum23);
+    park(p, lane, row + 12u, quad, sum30);
+    park(p, lane, row + 12u, quad + 1u, sum31);
+    park(p, lane, row + 12u, quad + 2u, sum32);
+    park(p, lane, row + 12u, quad + 3u, sum33);
+    for (var i = 0u; i < 64u; i += 1u) {
+        let r = row + i / 4u;
+        let q = quad + i % 4u;
+        if (r < p.rows && q < quads) {
+            finish(p, lane, r, q, activations[activations_at(lane, p.out + r * p.out_stride) + q]);
+        }
+    }
 }

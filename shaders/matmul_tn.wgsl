@@ -1,7 +1,7 @@
-// The gradient with respect to a layer's weights.
-//   out = a^T b
-// a: [depth, rows]; b: [depth, cols]; out: [rows, cols]. A workgroup of 8 x 8 invocations makes a block of 32 x 32:
-// invocation (x, y) the quad x of its rows 4 y to 4 y + 3. matmul_nn.wgsl says why so.
+// The gradient with respect to a layer's weights and bias.
+//   out = a^T b    sums = sum over the depth of b
+// a: [depth, rows]; b: [depth, cols]; out: [rows, cols]; sums: [cols]. A workgroup of 8 x 8 invocations makes a block of
+// 32 x 32: invocation (x, y) the quad x of its rows 4 y to 4 y + 3. matmul_nn.wgsl says why so.
 
 struct Problem {
     first_group: u32,
@@ -11,6 +11,7 @@ struct Problem {
     b_stride: u32,
     out: u32,
     out_stride: u32,
+    sums: u32,
     rows: u32,
     depth: u32,
     cols: u32,
@@ -59,6 +60,8 @@ fn matmul_tn(
     var sum1 = vec4<f32>();
     var sum2 = vec4<f32>();
     var sum3 = vec4<f32>();
+    // The sums fall to the blocks of the first rows: every invocation adds what it stages.
+    var staged = vec4<f32>();
     var a = load(p, a_at, p.a_stride / 4u, y);
     var b = load(p, b_at, p.b_stride / 4u, y);
     for (var k = 0u; k < p.depth; k += 32u) {
@@ -70,6 +73,8 @@ fn matmul_tn(
         wg_b[local + 64u] = b[1];
         wg_b[local + 128u] = b[2];
         wg_b[local + 192u] = b[3];
+        staged += b[0] + b[1];
+        staged += b[2] + b[3];
         workgroupBarrier();
         // The next part is on its way while this one is multiplied.
         a = load(p, a_at, p.a_stride / 4u, k + 32u + y);
@@ -83,6 +88,15 @@ fn matmul_tn(
             sum3 = fma(rows.wwww, cols, sum3);
         }
         workgroupBarrier();
+    }
+    if (first_row == 0u) {
+        wg_b[local] = staged;
+        workgroupBarrier();
+        if (y == 0u && quad < quads) {
+            let low = (wg_b[x] + wg_b[8u + x]) + (wg_b[16u + x] + wg_b[24u + x]);
+            let high = (wg_b[32u + x] + wg_b[40u + x]) + (wg_b[48u + x] + wg_b[56u + x]);
+            training[training_at(lane, p.sums) + quad] = low + high;
+        }
     }
     let row = first_row + 4u * y;
     if (row < p.rows && quad < quads) {

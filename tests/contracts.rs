@@ -9,7 +9,7 @@ use naga::back::{hlsl, msl, spv};
 use naga::front::wgsl;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, Scalar, ScalarKind, StorageAccess, TypeInner, VectorSize};
-use wgflow::engine::{Field, Kernel, Shader};
+use wgflow::engine::{Field, Kernel, Shader, Variant};
 use wgflow::kernels::{self, ALL};
 
 /// The bindings of every kernel: number, name, type, whether it is written.
@@ -212,9 +212,14 @@ fn every_file_has_its_partner() {
     assert!(files.remove("mod") && files.remove("random"), "the two files that are no kernel");
     assert_eq!(names, files, "kernels::ALL, and files in src/kernels/");
     for kernel in ALL {
-        assert_eq!(kernel.shaders[0].entry, kernel.name, "the first shader is the one for GPUs");
-        assert!(!kernel.shaders[0].software, "{}", kernel.name);
-        assert!(kernel.shaders[1..].iter().all(|s| s.software && s.entry.starts_with(kernel.name)), "{}", kernel.name);
+        assert_eq!(kernel.shaders[0].entry, kernel.name, "the first shader is the plain one");
+        let stem = |variant| match variant {
+            Variant::Plain => kernel.name.to_owned(),
+            Variant::Large => format!("{}_large", kernel.name),
+            Variant::Software => format!("{}_rows", kernel.name),
+        };
+        assert_eq!(kernel.shaders[0].variant, Variant::Plain, "{}", kernel.name);
+        assert!(kernel.shaders.iter().all(|shader| shader.entry == stem(shader.variant)), "{}", kernel.name);
     }
 }
 

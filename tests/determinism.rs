@@ -10,7 +10,7 @@ use common::gpu::{EngineOf, any_gpu};
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgflow::agents::{ALL, Agent, AgentConfig, Entry};
 use wgflow::data::Layout;
-use wgflow::engine::{Arena, Engine, Records};
+use wgflow::engine::{Arena, Engine, GpuOptions, Records, Variant, adapter};
 use wgflow::train::checkpoint::{self, Identity};
 
 const LAYOUT: Layout = Layout { obs_dim: 5, action_dim: 3 };
@@ -172,6 +172,33 @@ fn threads(config: &AgentConfig) -> Result<(), Failed> {
     Ok(())
 }
 
+/// A run that changes between the plain and the large blocks keeps its bits; under another variant it would lose them.
+fn variants(config: &AgentConfig) -> Result<(), Failed> {
+    let index = adapter::list().iter().find(|report| report.shortfall.is_none()).ok_or("no adapter")?.index;
+    let engine =
+        |variant| Engine::Gpu(adapter::open(index, GpuOptions { variant: Some(variant), ..GpuOptions::from_env() }).unwrap());
+    let identity = Identity { config: "c".to_owned(), dataset: "d".to_owned() };
+    let file = std::env::temp_dir().join(format!("wgflow-{}-variants.safetensors", std::process::id()));
+    let mut whole = agent(&engine(Variant::Plain), config, &SEEDS[..1]);
+    whole.update(60).unwrap();
+    let mut first = agent(&engine(Variant::Plain), config, &SEEDS[..1]);
+    first.update(23).unwrap();
+    checkpoint::save(&file, &mut first, &identity).unwrap();
+    let resumed = |variant| {
+        let mut second = agent(&engine(variant), config, &SEEDS[..1]);
+        checkpoint::Checked::read(&file).unwrap().load(&mut second, &identity).unwrap();
+        second.update(37).unwrap();
+        state(&mut second, 0)
+    };
+    let whole = state(&mut whole, 0);
+    same("resumed in larger blocks", &whole, &resumed(Variant::Large))?;
+    if same("", &whole, &resumed(Variant::Software)).is_ok() {
+        return Err("the variant makes no difference: it was not taken".into());
+    }
+    std::fs::remove_file(&file).unwrap();
+    Ok(())
+}
+
 /// A trial's body: the engine, the agent's settings for given etas, and a name for files.
 type Body = fn(&Engine, &dyn Fn(&[f64]) -> AgentConfig, &str) -> Result<(), Failed>;
 
@@ -203,5 +230,8 @@ fn main() {
         trials.extend(trials_on("gpu", gpu.as_ref(), entry));
         trials.push(Trial::test(format!("{}/cpu/threads", entry.name), move || threads(&config(entry.defaults(), &ETAS[..1]))));
     }
+    let gfp = ALL.iter().find(|entry| entry.name == "gfp").expect("an agent");
+    let test = move || variants(&config(gfp.defaults(), &ETAS[..1]));
+    trials.push(Trial::test("gfp/gpu/variants", test).with_ignored_flag(gpu.is_none()));
     libtest_mimic::run(&arguments, trials).exit();
 }

@@ -13,7 +13,7 @@ mod scenes;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use wgflow::engine::{Arena, Engine, GpuOptions, Kernel, Plan, Shader, adapter};
+use wgflow::engine::{Arena, Engine, GpuOptions, Kernel, Plan, Shader, Variant, adapter};
 use wgflow::kernels::ALL;
 
 use mutations::Mutation;
@@ -88,18 +88,25 @@ fn cpu_agrees(subject: &Subject) -> Outcome {
 
 fn shader_agrees(subject: &Subject, index: usize) -> Outcome {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let shaders = kernel(subject).shaders;
     let mut used: f64 = 0.0;
     for scene in (subject.scenes)() {
-        let plan = with_shaders(&scene.plan, &kernel(subject).shaders[index..=index]);
+        let plan = with_shaders(&scene.plan, &shaders[index..=index]);
         let want = scene.run(&Engine::Oracle, &scene.plan, 0..LANES);
         let got = scene.run(&gpu(false), &plan, 0..LANES);
         used = used.max(compare(&scene, &got, &want, &subject.tolerance)?);
         if !scene.run(&gpu(true), &plan, 0..LANES).same_bits(&got) {
             return Err("the bits depend on the shader's run-time checks".into());
         }
+        if shaders[index].variant == Variant::Large {
+            let plain = with_shaders(&scene.plan, &shaders[..1]);
+            if !scene.run(&gpu(false), &plain, 0..LANES).same_bits(&got) {
+                return Err("the bits depend on the size of the blocks".into());
+            }
+        }
         lanes_stand_alone(&gpu(false), &scene, &plan, &got)?;
     }
-    println!("{:<20} {:<18} {:5.1} % of the tolerance", subject.kernel, kernel(subject).shaders[index].entry, 100.0 * used);
+    println!("{:<20} {:<18} {:5.1} % of the tolerance", subject.kernel, shaders[index].entry, 100.0 * used);
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 use wgflow::agents::{Agent, AgentConfig};
 pub use wgflow::bench::{PUBLISHED, records};
 use wgflow::data::Layout;
-use wgflow::engine::{Engine, adapter};
+use wgflow::engine::{Engine, GpuOptions, Variant, adapter};
 
 /// An agent on the made-up task.
 pub fn agent(engine: &Engine, config: &AgentConfig, layout: Layout, lanes: u64) -> Agent {
@@ -13,13 +13,15 @@ pub fn agent(engine: &Engine, config: &AgentConfig, layout: Layout, lanes: u64) 
 }
 
 /// The CPU engine, and every GPU adapter whose number stands in `WGFLOW_BENCH_ADAPTERS` (as `wgflow devices` numbers
-/// them; `all` for every one).
+/// them; `all` for every one). `WGFLOW_BENCH_VARIANT` (`plain`, `large` or `software`) takes that variant of the kernels that
+/// have several, instead of the adapter's own.
 pub fn engines() -> Vec<(String, Engine)> {
     let mut engines = vec![("cpu".to_owned(), Engine::cpu(None))];
     let wanted = std::env::var("WGFLOW_BENCH_ADAPTERS").unwrap_or_default();
     for report in adapter::list() {
         if wanted == "all" || wanted.split(',').any(|number| number == report.index.to_string()) {
-            let gpu = Engine::gpu(Some(&report.index.to_string())).expect("an adapter that was listed opens");
+            let options = GpuOptions { variant: variant(), ..GpuOptions::from_env() };
+            let gpu = Engine::Gpu(adapter::open(report.index, options).expect("an adapter that was listed opens"));
             engines.push((format!("gpu {}: {}", report.index, report.name), gpu));
         }
     }
@@ -29,6 +31,16 @@ pub fn engines() -> Vec<(String, Engine)> {
 /// Whether everything is to be measured, for hours, and not what is worth a look after each change.
 pub fn sweep() -> bool {
     std::env::var_os("WGFLOW_BENCH_SWEEP").is_some_and(|value| value != "0")
+}
+
+fn variant() -> Option<Variant> {
+    let wanted = std::env::var("WGFLOW_BENCH_VARIANT").ok()?;
+    Some(match &*wanted {
+        "plain" => Variant::Plain,
+        "large" => Variant::Large,
+        "software" => Variant::Software,
+        _ => panic!("WGFLOW_BENCH_VARIANT is {wanted}: plain, large or software"),
+    })
 }
 
 /// Threads that the CPU engine uses by default.

@@ -1,13 +1,11 @@
 //! What a run takes, in bytes, before anything is allocated.
 
-use std::collections::BTreeMap;
-
 use super::gpu::Gpu;
 use super::machine::{Engine, Records};
-use super::memory::{Arena, Memory, Region};
-use super::packed::packed_read;
+use super::memory::{Arena, Memory};
+use super::packed::Packed;
 use super::plan::Plan;
-use super::product::{Element, panel_width};
+use super::product::Element;
 
 /// Bytes that a run takes on its engine. What a program takes besides, code and the driver's own memory, is not counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,16 +61,11 @@ impl Engine {
     }
 }
 
-/// A lane's panels, and a byte for each that tells whether it is up to date.
+/// A lane's packed weights.
 fn packed<R: Element>(plans: &[&Plan]) -> u64 {
-    let matrices: BTreeMap<u32, _> =
-        plans.iter().flat_map(|plan| &plan.ops).filter_map(packed_read).map(|region| (region.offset, region)).collect();
-    let width = panel_width::<R>() as u64;
-    let bytes = |region: &Region| {
-        let panels = u64::from(region.padded_cols()).div_ceil(width);
-        panels * (u64::from(region.rows) * width * size_of::<R>() as u64 + 1)
-    };
-    matrices.values().map(bytes).sum()
+    let mut packed = Packed::<R>::new(1);
+    plans.iter().for_each(|plan| packed.lay_out(&plan.ops));
+    packed.lane_bytes()
 }
 
 /// The tables of lanes and their scalars: one for each group of lanes that fits a binding.

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 pub use machine::GpuMachine;
 
+use crate::engine::kernel::Variant;
 use crate::error::{Error, Result};
 use health::Health;
 use pipelines::Pipelines;
@@ -37,6 +38,9 @@ pub struct GpuOptions {
     /// Keeps every run-time check of wgpu in the shaders (bounds, loops, divisions, zeroed workgroup memory). Slower; the
     /// results are the same bits.
     pub checked: bool,
+    /// The variant of kernels that have several, where it is not to be the one for this kind of adapter. Like the adapter,
+    /// it belongs to a run: a product has the same bits in `Plain` and `Large`, and others in `Software`.
+    pub variant: Option<Variant>,
     /// Bytes that one binding may hold at most, where less than the device allows; tests force lane groups and dataset
     /// chunks with it.
     pub binding_bytes: Option<u64>,
@@ -51,6 +55,7 @@ impl Default for GpuOptions {
     fn default() -> Self {
         Self {
             checked: false,
+            variant: None,
             binding_bytes: None,
             submission_budget: Duration::from_millis(35),
             wait_limit: Duration::from_secs(30),

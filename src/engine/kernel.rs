@@ -47,7 +47,7 @@ pub trait Operation: 'static {
     type Problem: Problem;
     /// The stem of its files, its first shader's entry point, and its name in plans and profiles.
     const NAME: &'static str;
-    /// Its shaders: the one for GPUs first, then one for software adapters where that pays.
+    /// Its shaders: the plain one first, then other [variants](Variant) where they pay.
     const SHADERS: &'static [Shader];
     /// The matrix of weights that the twin can use packed.
     const PACKED_READ: Option<PackedRead> = None;
@@ -67,6 +67,17 @@ pub struct PackedRead {
     pub transposed: bool,
 }
 
+/// The programs that a kernel may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// For GPUs; every kernel has it.
+    Plain,
+    /// Matrix products in larger blocks, with the same bits; for GPUs that are faster so.
+    Large,
+    /// For software adapters.
+    Software,
+}
+
 /// One WGSL program of a kernel.
 #[derive(Debug)]
 pub struct Shader {
@@ -76,8 +87,8 @@ pub struct Shader {
     pub source: &'static [&'static str],
     /// Number of workgroups for a problem (its words, in the order of its fields).
     pub groups: fn(&[u32]) -> u32,
-    /// Whether this is a variant for software adapters.
-    pub software: bool,
+    /// What it is for.
+    pub variant: Variant,
 }
 
 /// A kernel, with its types erased.

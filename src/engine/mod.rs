@@ -21,7 +21,7 @@ pub mod real;
 pub use crate::__problem as problem;
 pub use footprint::Footprint;
 pub use gpu::{Gpu, GpuMachine, GpuOptions};
-pub use kernel::{Context, Field, Kernel, NONE, Operation, Problem, Shader};
+pub use kernel::{Context, Field, Kernel, NONE, Operation, Problem, Shader, Variant};
 pub use machine::{Engine, Machine, PlanId, Records};
 pub use memory::{Arena, Memory, Region, padded};
 pub use plan::{Plan, PlanBuilder};

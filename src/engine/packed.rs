@@ -59,9 +59,8 @@ impl<R: Element> Packed<R> {
         Self { matrices: Vec::new(), panels: Vec::new(), fresh: Vec::new(), lane: (0, 0), lanes }
     }
 
-    /// Makes room for what `ops` read. What was packed before is packed again if the room has to grow.
-    pub fn make_room(&mut self, ops: &[Op]) {
-        let known = self.matrices.len();
+    /// Lays out the panels of what `ops` read, beside those laid out before. Nothing is allocated.
+    pub fn lay_out(&mut self, ops: &[Op]) {
         for (region, transposed) in ops.iter().filter_map(packed_read) {
             if self.find(region, transposed).is_none() {
                 let mut matrix = Matrix { region, transposed, first: self.lane, count: 0 };
@@ -72,6 +71,17 @@ impl<R: Element> Packed<R> {
                 self.matrices.push(matrix);
             }
         }
+    }
+
+    /// Bytes of one lane: its panels, and a flag for each that tells whether it is up to date.
+    pub fn lane_bytes(&self) -> u64 {
+        (self.lane.0 * size_of::<R>() + self.lane.1) as u64
+    }
+
+    /// Makes room for what `ops` read. What was packed before is packed again if the room has to grow.
+    pub fn make_room(&mut self, ops: &[Op]) {
+        let known = self.matrices.len();
+        self.lay_out(ops);
         if self.matrices.len() > known {
             self.panels = vec![R::default(); self.lane.0 * self.lanes];
             self.fresh = (0..self.lane.1 * self.lanes).map(|_| AtomicBool::new(false)).collect();

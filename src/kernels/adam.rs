@@ -35,7 +35,7 @@ const BLOCK: u32 = 16_384;
 impl Operation for Adam {
     type Problem = AdamProblem;
     const NAME: &'static str = "adam";
-    const SHADERS: &'static [Shader] = &[shader!("adam", groups: |p: AdamProblem| per_64(p.count / 4))];
+    const SHADERS: &'static [Shader] = &[shader!("adam", groups: |p: AdamProblem| (p.count / 4).div_ceil(256))];
 
     fn blocks(p: &AdamProblem) -> u32 {
         p.count.div_ceil(BLOCK)

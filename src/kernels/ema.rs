@@ -31,7 +31,7 @@ const BLOCK: u32 = 16_384;
 impl Operation for Ema {
     type Problem = EmaProblem;
     const NAME: &'static str = "ema";
-    const SHADERS: &'static [Shader] = &[shader!("ema", "turn", groups: |p: EmaProblem| per_64(p.count / 4))];
+    const SHADERS: &'static [Shader] = &[shader!("ema", "turn", groups: |p: EmaProblem| (p.count / 4).div_ceil(256))];
 
     fn blocks(p: &EmaProblem) -> u32 {
         p.count.div_ceil(BLOCK)

@@ -68,7 +68,7 @@ impl Operation for LayerNorm {
     const NAME: &'static str = "layer_norm";
     const SHADERS: &'static [Shader] = &[
         shader!("layer_norm", "sum", groups: |p: LayerNormProblem| p.rows),
-        shader!(@software "layer_norm_rows", groups: |p: LayerNormProblem| p.rows.div_ceil(8)),
+        shader!(@Software "layer_norm_rows", groups: |p: LayerNormProblem| p.rows.div_ceil(8)),
     ];
 
     fn blocks(p: &LayerNormProblem) -> u32 {

@@ -44,7 +44,7 @@ impl Operation for LayerNormBackward {
     const NAME: &'static str = "layer_norm_backward";
     const SHADERS: &'static [Shader] = &[
         shader!("layer_norm_backward", "sum", groups: |p: LayerNormBackwardProblem| p.rows),
-        shader!(@software "layer_norm_backward_rows", groups: |p: LayerNormBackwardProblem| p.rows.div_ceil(8)),
+        shader!(@Software "layer_norm_backward_rows", groups: |p: LayerNormBackwardProblem| p.rows.div_ceil(8)),
     ];
 
     fn blocks(p: &LayerNormBackwardProblem) -> u32 {

@@ -120,8 +120,10 @@ impl Operation for MatmulNn {
     const SHADERS: &'static [Shader] = &[
         shader!("matmul_nn", "math", "epilogue", "product",
             groups: |p: MatmulNnProblem| p.rows.div_ceil(32) * p.cols.div_ceil(32)),
-        shader!(@software "matmul_nn_rows", "math", "epilogue", "product",
-            groups: |p: MatmulNnProblem| p.rows.div_ceil(8) * p.cols.div_ceil(64)),
+        shader!(@Large "matmul_nn_large", "math", "epilogue", "product",
+            groups: |p: MatmulNnProblem| p.rows.div_ceil(64) * p.cols.div_ceil(64)),
+        shader!(@Software "matmul_nn_rows", "math", "epilogue", "product",
+            groups: |p: MatmulNnProblem| p.rows.div_ceil(16) * p.cols.div_ceil(128)),
     ];
 
     const PACKED_READ: Option<PackedRead> = Some(PackedRead { index: 1, transposed: false });

@@ -40,7 +40,8 @@ impl Operation for MatmulNt {
     const NAME: &'static str = "matmul_nt";
     const SHADERS: &'static [Shader] = &[
         shader!("matmul_nt", "product", groups: |p: MatmulNtProblem| p.rows.div_ceil(32) * p.cols.div_ceil(32)),
-        shader!(@software "matmul_nt_rows", "product", groups: |p: MatmulNtProblem| p.rows.div_ceil(8) * p.cols.div_ceil(64)),
+        shader!(@Large "matmul_nt_large", "product", groups: |p: MatmulNtProblem| p.rows.div_ceil(64) * p.cols.div_ceil(64)),
+        shader!(@Software "matmul_nt_rows", "product", groups: |p: MatmulNtProblem| p.rows.div_ceil(16) * p.cols.div_ceil(128)),
     ];
 
     const PACKED_READ: Option<PackedRead> = Some(PackedRead { index: 1, transposed: true });

@@ -1,4 +1,4 @@
-//! `matmul_tn`: the gradient with respect to a layer's weights.
+//! `matmul_tn`: the gradient with respect to a layer's weights and bias.
 
 use super::prelude::*;
 use crate::engine::product::{MutOperand, Operand, Right, product};
@@ -7,7 +7,7 @@ use crate::engine::product::{MutOperand, Operand, Right, product};
 const BLOCK: (u32, u32) = (256, 64);
 
 problem! {
-    /// out = a^T b.
+    /// out = a^T b; sums = sum over the rows of b.
     pub struct MatmulTnProblem {
         /// Activations: a, [depth, rows].
         pub a: u32,
@@ -21,6 +21,8 @@ problem! {
         pub out: u32,
         /// Elements between rows of out.
         pub out_stride: u32,
+        /// Training: sums, `[cols]`.
+        pub sums: u32,
         /// Rows of out, padding of a's columns included.
         pub rows: u32,
         /// Rows of a and of b: the batch.
@@ -30,7 +32,7 @@ problem! {
     }
 }
 
-/// out = a^T b; a `[depth, rows]`, b `[depth, cols]`.
+/// out = a^T b; sums = sum over the rows of b, from the first to the last; a `[depth, rows]`, b `[depth, cols]`.
 #[derive(Debug)]
 pub struct MatmulTn;
 
@@ -39,7 +41,8 @@ impl Operation for MatmulTn {
     const NAME: &'static str = "matmul_tn";
     const SHADERS: &'static [Shader] = &[
         shader!("matmul_tn", groups: |p: MatmulTnProblem| p.rows.div_ceil(32) * p.cols.div_ceil(32)),
-        shader!(@software "matmul_tn_rows", groups: |p: MatmulTnProblem| p.rows.div_ceil(8) * p.cols.div_ceil(64)),
+        shader!(@Large "matmul_tn_large", groups: |p: MatmulTnProblem| p.rows.div_ceil(64) * p.cols.div_ceil(64)),
+        shader!(@Software "matmul_tn_rows", groups: |p: MatmulTnProblem| p.rows.div_ceil(16) * p.cols.div_ceil(128)),
     ];
 
     fn blocks(p: &MatmulTnProblem) -> u32 {
@@ -72,17 +75,26 @@ impl Operation for MatmulTn {
                 }),
             );
         }
+        if row == 0 {
+            let sums = cx.row_mut(TRAINING, p.sums + col, cols);
+            sums.fill(R::ZERO);
+            for k in 0..p.depth {
+                for (sum, b) in sums.iter_mut().zip(cx.row(ACTIVATIONS, p.b + k * p.b_stride + col, cols)) {
+                    *sum += *b;
+                }
+            }
+        }
     }
 }
 
 /// The kernel.
 pub static KERNEL: Kernel = Kernel::of::<MatmulTn>();
 
-/// out = a^T b: a [batch, rows] (a layer's input) and b [batch, cols] (the gradient at its output) are activations, out
-/// [rows, cols] is a gradient.
-pub fn record(plan: &mut PlanBuilder, label: &str, a: Region, b: Region, out: Region) {
-    let fits = a.rows == b.rows && a.padded_cols() == out.rows && b.cols == out.cols;
-    plan.check(label, fits, || format!("{a:?}^T x {b:?} -> {out:?}"));
+/// out = a^T b and the column sums of b: a [batch, rows] (a layer's input) and b [batch, cols] (the gradient at its output)
+/// are activations, out [rows, cols] and sums [1, cols] the gradients of the layer's weights and of its bias.
+pub fn record(plan: &mut PlanBuilder, label: &str, a: Region, b: Region, out: Region, sums: Region) {
+    let fits = a.rows == b.rows && a.padded_cols() == out.rows && b.cols == out.cols && (sums.rows, sums.cols) == (1, b.cols);
+    plan.check(label, fits, || format!("{a:?}^T x {b:?} -> {out:?}, {sums:?}"));
     let problem = MatmulTnProblem {
         a: a.offset,
         a_stride: a.stride,
@@ -90,10 +102,11 @@ pub fn record(plan: &mut PlanBuilder, label: &str, a: Region, b: Region, out: Re
         b_stride: b.stride,
         out: out.offset,
         out_stride: out.stride,
+        sums: sums.offset,
         rows: out.rows,
         depth: a.rows,
         cols: out.padded_cols(),
         ..Default::default()
     };
-    plan.push(label, &KERNEL, &problem, &[a, b], &[out]);
+    plan.push(label, &KERNEL, &problem, &[a, b], &[out, sums]);
 }

@@ -8,7 +8,6 @@ pub mod awr_loss;
 pub mod bc_penalty;
 pub mod best_candidate;
 pub mod clock;
-pub mod column_sum;
 pub mod critic_loss;
 pub mod distill;
 pub mod ema;
@@ -44,7 +43,6 @@ pub static ALL: &[&Kernel] = &[
     &matmul_nn::KERNEL,
     &matmul_nt::KERNEL,
     &matmul_tn::KERNEL,
-    &column_sum::KERNEL,
     &layer_norm::KERNEL,
     &layer_norm_backward::KERNEL,
     &layer_norm_gradient::KERNEL,
@@ -89,7 +87,9 @@ pub struct Turn {
 mod prelude {
     pub(super) use super::{Aggregate, Turn};
     pub(super) use crate::engine::kernel::{PackedRead, typed};
-    pub(super) use crate::engine::{Arena, Context, Kernel, NONE, Operation, PlanBuilder, Real, Region, Shader, padded, problem};
+    pub(super) use crate::engine::{
+        Arena, Context, Kernel, NONE, Operation, PlanBuilder, Real, Region, Shader, Variant, padded, problem,
+    };
     pub(super) use crate::shader;
 
     pub(super) const WEIGHTS: Arena = Arena::Weights;
@@ -161,8 +161,8 @@ mod prelude {
 #[macro_export]
 #[doc(hidden)]
 macro_rules! shader {
-    (@software $stem:literal $(, $shared:literal)*, groups: |$p:tt: $problem:ty| $groups:expr) => {
-        Shader { software: true, ..shader!($stem $(, $shared)*, groups: |$p: $problem| $groups) }
+    (@$variant:ident $stem:literal $(, $shared:literal)*, groups: |$p:tt: $problem:ty| $groups:expr) => {
+        Shader { variant: Variant::$variant, ..shader!($stem $(, $shared)*, groups: |$p: $problem| $groups) }
     };
     ($stem:literal $(, $shared:literal)*, groups: |$p:tt: $problem:ty| $groups:expr) => {
         Shader {
@@ -176,7 +176,7 @@ macro_rules! shader {
                 let $p = typed::<$problem>(words);
                 $groups
             },
-            software: false,
+            variant: Variant::Plain,
         }
     };
 }

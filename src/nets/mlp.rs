@@ -6,7 +6,7 @@ use crate::engine::{Arena, Memory, PlanBuilder, Region, padded};
 use crate::kernels::layer_norm::{self, Affine};
 use crate::kernels::layer_norm_backward::{self, Saved};
 use crate::kernels::matmul_nn::{self, Epilogue};
-use crate::kernels::{column_sum, layer_norm_gradient, matmul_nt, matmul_tn};
+use crate::kernels::{layer_norm_gradient, matmul_nt, matmul_tn};
 
 /// Scalar slot name of the layer norms' epsilon.
 pub const LAYER_NORM_EPSILON: &str = "layer_norm_epsilon";
@@ -276,8 +276,8 @@ impl Mlp {
         let mut d = d_out;
         for (i, layer) in self.layers.iter().enumerate().rev() {
             let label = format!("{label}/layer {i}");
-            matmul_tn::record(plan, &label, tape.inputs[i], d, Memory::gradient_of(layer.kernel));
-            column_sum::record(plan, &label, d, Memory::gradient_of(layer.bias));
+            let (kernel, bias) = (Memory::gradient_of(layer.kernel), Memory::gradient_of(layer.bias));
+            matmul_tn::record(plan, &label, tape.inputs[i], d, kernel, bias);
             if i > 0 {
                 d = self.step_back(plan, &label, tape, i, d, true);
             }

@@ -8,7 +8,7 @@ use wgflow::Error;
 use wgflow::engine::{
     Arena, Gpu, GpuMachine, GpuOptions, Kernel, Memory, NONE, Operation, Plan, PlanBuilder, Real, Records, Region,
 };
-use wgflow::engine::{Context, Shader, problem};
+use wgflow::engine::{Context, Shader, Variant, problem};
 
 use crate::kernels::{fetch, spin, tick};
 use crate::{Outcome, ensure, gpu, gpu_with};
@@ -185,7 +185,7 @@ impl Operation for Broken {
     type Problem = BrokenProblem;
     const NAME: &'static str = "broken";
     const SHADERS: &'static [Shader] =
-        &[Shader { entry: "broken", source: &["@compute fn broken() { nonsense }"], groups: |_| 1, software: false }];
+        &[Shader { entry: "broken", source: &["@compute fn broken() { nonsense }"], groups: |_| 1, variant: Variant::Plain }];
 
     fn blocks(_: &BrokenProblem) -> u32 {
         1

@@ -1,7 +1,7 @@
 //! Four small kernels of the tests' own, so that the engine is tested without the learning. All values are small whole
 //! numbers, so no rounding hides a difference.
 
-use wgflow::engine::{Arena, Context, Kernel, Operation, PlanBuilder, Real, Region, Shader, problem};
+use wgflow::engine::{Arena, Context, Kernel, Operation, PlanBuilder, Real, Region, Shader, Variant, problem};
 
 const MEMORY: &str = include_str!("../../shaders/shared/memory.wgsl");
 
@@ -31,7 +31,7 @@ impl Operation for Tick {
             }",
         ],
         groups: |_| 1,
-        software: false,
+        variant: Variant::Plain,
     }];
 
     fn blocks(_: &TickProblem) -> u32 {
@@ -106,7 +106,7 @@ impl Operation for Blend {
             }",
         ],
         groups: |words| quads(&wgflow::engine::kernel::typed(words)).div_ceil(64),
-        software: false,
+        variant: Variant::Plain,
     }];
 
     fn blocks(_: &BlendProblem) -> u32 {
@@ -187,7 +187,7 @@ impl Operation for Fetch {
             }",
         ],
         groups: |words| words[4],
-        software: false,
+        variant: Variant::Plain,
     }];
 
     fn blocks(_: &FetchProblem) -> u32 {
@@ -260,7 +260,7 @@ impl Operation for Spin {
             }",
         ],
         groups: |_| 1,
-        software: false,
+        variant: Variant::Plain,
     }];
 
     fn blocks(_: &SpinProblem) -> u32 {

@@ -65,7 +65,6 @@ pub static SUBJECTS: &[Subject] = &[
     subject("matmul_nn", 4e-6, 2e-6, "sums of up to 512 products, of deviation 1; GELU", matmul_nn_scenes),
     subject("matmul_nt", 4e-6, 2e-6, "sums of up to 257 products, of deviation 1, times a factor up to 4", matmul_nt_scenes),
     subject("matmul_tn", 2e-6, 2e-6, "sums of up to 257 products, of deviation 1", matmul_tn_scenes),
-    subject("column_sum", 2e-5, 1e-6, "sums of up to 257 numbers, up to 60", column_sum_scenes),
     subject("layer_norm", 2e-5, 2e-6, "x - mean cancels where three values are nearly level", layer_norm_scenes),
     subject("layer_norm_backward", 1e-5, 2e-6, "two sums of up to 512; factors up to 4 x 4", layer_norm_backward_scenes),
     subject("layer_norm_gradient", 5e-5, 2e-6, "sums of up to 257 products, up to 100", layer_norm_gradient_scenes),
@@ -208,15 +207,8 @@ fn matmul_nt_scenes() -> Vec<Scene> {
 fn matmul_tn_scenes() -> Vec<Scene> {
     scenes(&ROWS_DEPTH_COLS, |s, (depth, rows, cols)| {
         let (a, b) = (s.input(depth, rows, NORMAL), s.input(depth, cols, for_sum(depth)));
-        let out = s.region(Arena::Training, rows.next_multiple_of(4), cols);
-        matmul_tn::record(&mut s.plan, &format!("{rows}x{depth}x{cols}"), a, b, out);
-    })
-}
-
-fn column_sum_scenes() -> Vec<Scene> {
-    scenes(&ROWS_COLS, |s, (rows, cols)| {
-        let (a, out) = (s.input(rows, cols, NORMAL), s.region(Arena::Training, 1, cols));
-        column_sum::record(&mut s.plan, "bias", a, out);
+        let (out, sums) = (s.region(Arena::Training, rows.next_multiple_of(4), cols), s.region(Arena::Training, 1, cols));
+        matmul_tn::record(&mut s.plan, &format!("{rows}x{depth}x{cols}"), a, b, out, sums);
     })
 }
 

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 
 use super::Gpu;
-use crate::engine::kernel::{Kernel, Shader};
+use crate::engine::kernel::{Kernel, Shader, Variant};
 use crate::error::{Error, Result};
 
 /// Entry point, and a hash of the text.
@@ -61,9 +61,15 @@ impl Pipelines {
 }
 
 impl Gpu {
+    /// The variant of kernels that have several: the one asked for, or the one for this kind of adapter.
+    pub fn variant(&self) -> Variant {
+        let own = if self.is_software() { Variant::Software } else { Variant::Plain };
+        self.options.variant.unwrap_or(own)
+    }
+
     /// The program of `kernel` for this adapter.
     pub(super) fn shader_of(&self, kernel: &'static Kernel) -> Result<&'static Shader> {
-        let fits = |shader: &&Shader| shader.software == self.is_software();
+        let fits = |shader: &&Shader| shader.variant == self.variant();
         kernel
             .shaders
             .iter()
