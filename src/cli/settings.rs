@@ -127,27 +127,10 @@ pub fn complete(
     let help = format!("wgflow {} --help", command.get_name());
     let mut command = flags(command).about(about).long_about(long_about);
     if let Some((preset, task)) = preset {
-        let of_task = task.map(|task| ("task".to_owned(), task.to_string()));
-        let of_run = [("steps".to_owned(), preset.steps.to_string())].into_iter().chain(of_task);
-        command = preset.settings.iter().cloned().fold(command, with_default);
-        // A command that does not train has no use for these.
-        let of_run: Vec<_> = of_run.filter(|(name, _)| known(&command, name, algorithm).is_ok()).collect();
-        command = of_run.into_iter().fold(command, with_default);
+        command = with_preset(command, preset, task);
     }
     if let Some((path, (_, settings))) = file {
-        let training = TrainFlags::augment_args(Command::new("train"));
-        for (name, value) in settings {
-            let refuse = |expected: String| {
-                let remedy = format!("the settings are the long flags of {help}, with _ for -");
-                Error::content(path, name.clone(), expected, "an unknown setting", remedy)
-            };
-            match known(&command, &name, algorithm) {
-                Ok(()) => command = with_default(command, (name, value)),
-                // A run's config.toml says more than this command asks.
-                Err(_) if known(&training, &name, algorithm).is_ok() => {}
-                Err(expected) => return Err(refuse(expected)),
-            }
-        }
+        command = with_file(command, (Path::new(path), settings), algorithm, &help)?;
     }
     let mut arguments = arguments.to_vec();
     for (name, value) in choice.set {
@@ -158,6 +141,30 @@ pub fn complete(
         arguments.push(format!("{flag}={value}").into());
     }
     Ok((command, arguments, algorithm))
+}
+
+fn with_preset(command: Command, preset: &Preset, task: Option<u32>) -> Command {
+    let of_task = task.map(|task| ("task".to_owned(), task.to_string()));
+    let of_run = [("steps".to_owned(), preset.steps.to_string())].into_iter().chain(of_task);
+    // A command that does not train has no use for these.
+    let of_run: Vec<_> = of_run.filter(|(name, _)| known(&command, name, &preset.agent).is_ok()).collect();
+    preset.settings.iter().cloned().chain(of_run).fold(command, with_default)
+}
+
+fn with_file(mut command: Command, (path, settings): (&Path, Vec<Setting>), algorithm: &str, help: &str) -> Result<Command> {
+    let training = TrainFlags::augment_args(Command::new("train"));
+    for (name, value) in settings {
+        match known(&command, &name, algorithm) {
+            Ok(()) => command = with_default(command, (name, value)),
+            // A run's config.toml says more than this command asks.
+            Err(_) if known(&training, &name, algorithm).is_ok() => {}
+            Err(expected) => {
+                let remedy = format!("the settings are the long flags of {help}, with _ for -");
+                return Err(Error::content(path, name, expected, "an unknown setting", remedy));
+            }
+        }
+    }
+    Ok(command)
 }
 
 fn with_default(command: Command, (name, value): Setting) -> Command {
