@@ -1,5 +1,6 @@
 //! wgflow: hand-written GPU compute kernels that train offline-RL flow policies, and their CPU twins.
 pub mod agents;
+pub mod bench;
 pub mod cli;
 pub mod data;
 pub mod engine;

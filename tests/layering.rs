@@ -17,6 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("train", &["agents", "envs", "data", "kernels", "engine", "files", "error"]),
     ("report", &["train", "agents", "data", "files", "error"]),
     ("export", &["train", "agents", "nets", "data", "kernels", "engine", "files", "error"]),
+    ("bench", &["agents", "nets", "kernels", "data", "engine", "error"]),
     ("cli", &["train", "agents", "fetch", "engine", "files", "error"]),
 ];
 

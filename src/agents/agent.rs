@@ -6,7 +6,7 @@ use super::config::{Dims, of_lane};
 use super::policy::Policy;
 use super::recorder::RING_PERIOD;
 use crate::data::{Dataset, Layout, replay};
-use crate::engine::{Arena, Engine, Machine, Plan, PlanId, Records};
+use crate::engine::{Arena, Engine, Machine, Plan, PlanId, Profile, Records};
 use crate::error::{Error, Result};
 use crate::kernels::random::key;
 
@@ -128,6 +128,16 @@ impl Agent {
         self.machine.submit(self.update, updates)?;
         self.step += u64::from(updates);
         Ok(())
+    }
+
+    /// As [`Agent::update`], telling where the time went.
+    ///
+    /// # Errors
+    /// As [`Machine::profile`].
+    pub fn profile(&mut self, updates: u32) -> Result<Profile> {
+        let profile = self.machine.profile(self.update, updates)?;
+        self.step += u64::from(updates);
+        Ok(profile)
     }
 
     /// Number of updates submitted so far.

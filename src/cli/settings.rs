@@ -1,20 +1,42 @@
-//! What `wgflow train` begins with: the algorithm's flags, and their defaults from a settings file or a preset.
+//! What `wgflow train`, `bench` and `plan` begin with: the algorithm's flags, and their defaults from a settings file or a
+//! preset.
 //!
 //! From the weakest to the strongest: the algorithm's own defaults, the preset, the settings file, flags, `--set`. All of
 //! them end as flags of one command, so that each value is checked and explained in one place.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use clap::Command;
+use clap::{Args, Command};
 use toml::{Table, Value};
 
-use crate::agents;
+use super::train::TrainFlags;
 use crate::error::{Error, Result, nearest};
 use crate::train::presets::{self, Preset};
 
 /// A default: the setting, its value as a flag takes it.
 type Setting = (String, String);
+
+/// An algorithm's name, and what adds its settings to a command, as flags.
+pub type Algorithm = (&'static str, fn(Command) -> Command);
+
+/// Where settings come from.
+#[derive(Clone, Debug, Args)]
+pub struct StartFlags {
+    /// Algorithm [default: gfp, or the one of --preset or --config]
+    #[arg(long, value_name = "NAME", help_heading = "Start")]
+    pub algo: Option<String>,
+    /// Published settings by name, such as gfp/cube-single-play or gfp/cube-single-play/2 with a task: `wgflow presets` lists
+    /// them; the settings file and flags win over them
+    #[arg(long, value_name = "NAME", help_heading = "Start")]
+    pub preset: Option<String>,
+    /// Settings from a TOML file, laid out as the config.toml of a run's folder; flags win over it
+    #[arg(long, value_name = "FILE", help_heading = "Start")]
+    pub config: Option<PathBuf>,
+    /// One setting by its name in config.toml, such as agent.alpha=3; wins over everything else
+    #[arg(long, value_name = "NAME=VALUE", help_heading = "Start")]
+    pub set: Vec<String>,
+}
 
 /// The flags of `arguments` that decide which algorithm's settings there are.
 #[derive(Debug, Default)]
@@ -84,39 +106,53 @@ fn word(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Completes the subcommand `train` for what `arguments` choose, and the arguments themselves by those that `--set` stands
-/// for. Returns the algorithm too.
+/// Completes a subcommand that has [`StartFlags`] for what `arguments` choose, and the arguments themselves by those that
+/// `--set` stands for. `find` knows the algorithms. Returns the chosen one's name too.
 ///
 /// # Errors
 /// [`Error::Setting`] for an unknown algorithm, preset or setting; [`Error::Io`] and [`Error::Content`] for a settings file.
-pub fn complete(command: Command, arguments: &[OsString]) -> Result<(Command, Vec<OsString>, &'static agents::Entry)> {
+pub fn complete(
+    command: Command,
+    arguments: &[OsString],
+    find: impl Fn(&str) -> Result<Algorithm>,
+) -> Result<(Command, Vec<OsString>, &'static str)> {
     let choice = Choice::of(arguments)?;
     let file = choice.config.as_ref().map(|path| read(Path::new(path)).map(|read| (path, read))).transpose()?;
     let preset = choice.preset.as_ref().map(|name| presets::resolve(name)).transpose()?;
-    let algorithm = algorithm(&choice, file.as_ref().and_then(|(_, (name, _))| name.as_deref()), preset.map(|(p, _)| p))?;
+    let (algorithm, flags) =
+        find(algorithm(&choice, file.as_ref().and_then(|(_, (name, _))| name.as_deref()), preset.map(|(p, _)| p))?)?;
     // An argument struct brings its own description, which would replace the command's.
     let about = command.get_about().cloned().unwrap_or_default();
     let long_about = command.get_long_about().cloned().unwrap_or_default();
-    let mut command = (algorithm.flags)(command).about(about).long_about(long_about);
+    let help = format!("wgflow {} --help", command.get_name());
+    let mut command = flags(command).about(about).long_about(long_about);
     if let Some((preset, task)) = preset {
         let of_task = task.map(|task| ("task".to_owned(), task.to_string()));
-        let settings = preset.settings.iter().cloned().chain([("steps".to_owned(), preset.steps.to_string())]).chain(of_task);
-        command = settings.fold(command, with_default);
+        let of_run = [("steps".to_owned(), preset.steps.to_string())].into_iter().chain(of_task);
+        command = preset.settings.iter().cloned().fold(command, with_default);
+        // A command that does not train has no use for these.
+        let of_run: Vec<_> = of_run.filter(|(name, _)| known(&command, name, algorithm).is_ok()).collect();
+        command = of_run.into_iter().fold(command, with_default);
     }
     if let Some((path, (_, settings))) = file {
+        let training = TrainFlags::augment_args(Command::new("train"));
         for (name, value) in settings {
             let refuse = |expected: String| {
-                let remedy = "the settings are the long flags of wgflow train --help, with _ for -";
+                let remedy = format!("the settings are the long flags of {help}, with _ for -");
                 Error::content(path, name.clone(), expected, "an unknown setting", remedy)
             };
-            known(&command, &name, algorithm.name).map_err(refuse)?;
-            command = with_default(command, (name, value));
+            match known(&command, &name, algorithm) {
+                Ok(()) => command = with_default(command, (name, value)),
+                // A run's config.toml says more than this command asks.
+                Err(_) if known(&training, &name, algorithm).is_ok() => {}
+                Err(expected) => return Err(refuse(expected)),
+            }
         }
     }
     let mut arguments = arguments.to_vec();
     for (name, value) in choice.set {
-        let refuse = |expected: String| Error::setting("--set", expected, name.clone(), "see wgflow train --help");
-        known(&command, &name, algorithm.name).map_err(refuse)?;
+        let refuse = |expected: String| Error::setting("--set", expected, name.clone(), format!("see {help}"));
+        known(&command, &name, algorithm).map_err(refuse)?;
         let flag = format!("--{}", name.replace('_', "-"));
         arguments = without(arguments, &flag);
         arguments.push(format!("{flag}={value}").into());
@@ -129,14 +165,14 @@ fn with_default(command: Command, (name, value): Setting) -> Command {
 }
 
 /// The algorithm: the flag's, the settings file's, the preset's, or GFP. A preset's settings mean nothing to another one.
-fn algorithm(choice: &Choice, of_file: Option<&str>, preset: Option<&Preset>) -> Result<&'static agents::Entry> {
+fn algorithm<'a>(choice: &'a Choice, of_file: Option<&'a str>, preset: Option<&'a Preset>) -> Result<&'a str> {
     let named = choice.algo.as_deref().or(of_file);
     match (named, preset) {
         (Some(name), Some(preset)) if name != preset.agent => {
             let expected = format!("{}, the algorithm of {}", preset.agent, preset.name);
             Err(Error::setting("--algo", expected, name, "leave out one of the two"))
         }
-        (name, preset) => agents::find(name.or(preset.map(|p| p.agent.as_str())).unwrap_or("gfp")),
+        (name, preset) => Ok(name.or(preset.map(|p| p.agent.as_str())).unwrap_or("gfp")),
     }
 }
 

@@ -76,6 +76,34 @@ impl EngineFlags {
     }
 }
 
+/// Which lanes.
+#[derive(Clone, Debug, Args)]
+pub struct LaneFlags {
+    /// Seed of the first lane
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Run")]
+    pub seed: u64,
+    /// Lanes, runs side by side in one process: their number, with seeds counted up from --seed and one set of lanes for
+    /// each combination of listed values (--alpha 3,1 --eta .1,.01 --seeds 2 is 8 lanes); or a list of seeds, and then
+    /// lane k takes the k-th of each list
+    #[arg(long, value_name = "N|A,B..", default_value = "1", help_heading = "Run")]
+    pub seeds: String,
+}
+
+impl LaneFlags {
+    /// The seeds of the lanes.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for what is neither a number nor a list.
+    pub fn seeds(&self) -> Result<Seeds> {
+        let wrong = || Error::setting("--seeds", "a number of lanes, or seeds with commas between", &self.seeds, "correct it");
+        if let Ok(count) = self.seeds.parse() {
+            return Ok(Seeds::Counted { first: self.seed, count });
+        }
+        let listed = self.seeds.split(',').map(|seed| seed.trim().parse().map_err(|_| wrong()));
+        Ok(Seeds::Listed(listed.collect::<Result<_>>()?))
+    }
+}
+
 /// What to train on, for how long, and where to.
 #[derive(Clone, Debug, Args)]
 pub struct TrainFlags {
@@ -97,14 +125,9 @@ pub struct TrainFlags {
     /// Updates to train for
     #[arg(long, value_name = "N", default_value_t = 1_000_000, help_heading = "Run")]
     pub steps: u64,
-    /// Seed of the first lane
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Run")]
-    pub seed: u64,
-    /// Lanes, runs side by side in one process: their number, with seeds counted up from --seed and one set of lanes for
-    /// each combination of listed values (--alpha 3,1 --eta .1,.01 --seeds 2 is 8 lanes); or a list of seeds, and then
-    /// lane k takes the k-th of each list
-    #[arg(long, value_name = "N|A,B..", default_value = "1", help_heading = "Run")]
-    pub seeds: String,
+    /// Which lanes.
+    #[command(flatten)]
+    pub lanes: LaneFlags,
     /// Folder for the run: settings, metrics, checkpoints, pictures
     #[arg(long, value_name = "DIR", default_value = "runs/latest", help_heading = "Run")]
     pub out: PathBuf,
@@ -142,7 +165,10 @@ pub struct TrainFlags {
 }
 
 /// The dataset that `data` names: a path, or the name of one in a cache of this machine.
-fn located(data: &Path) -> Result<PathBuf> {
+///
+/// # Errors
+/// [`Error::Setting`] for a known name that was not downloaded.
+pub fn located(data: &Path) -> Result<PathBuf> {
     let name = data.to_string_lossy();
     if data.exists() {
         return Ok(data.to_path_buf());
@@ -160,17 +186,8 @@ fn located(data: &Path) -> Result<PathBuf> {
 const BESIDE_RESUME: [&str; 7] = ["resume", "steps", "engine", "adapter", "threads", "eval_env", "python"];
 
 impl TrainFlags {
-    fn seeds(&self) -> Result<Seeds> {
-        let wrong = || Error::setting("--seeds", "a number of lanes, or seeds with commas between", &self.seeds, "correct it");
-        if let Ok(count) = self.seeds.parse() {
-            return Ok(Seeds::Counted { first: self.seed, count });
-        }
-        let listed = self.seeds.split(',').map(|seed| seed.trim().parse().map_err(|_| wrong()));
-        Ok(Seeds::Listed(listed.collect::<Result<_>>()?))
-    }
-
     fn config(&self, agent: &AgentConfig, preset: Option<&str>) -> Result<RunConfig> {
-        let (agent, seeds) = sweep::lanes(agent, &self.seeds()?)?;
+        let (agent, seeds) = sweep::lanes(agent, &self.lanes.seeds()?)?;
         let none = || Error::setting("--data", "a dataset", "none", "name a file, or continue a run with --resume");
         let data = located(self.data.as_deref().ok_or_else(none)?)?;
         Ok(RunConfig {

@@ -193,8 +193,13 @@ pub fn open(index: usize, options: GpuOptions) -> Result<std::sync::Arc<Gpu>> {
         if let Some(shortfall) = shortfall(&offered) {
             return Err(refused(format!("offers {shortfall}")));
         }
-        let descriptor =
-            wgpu::DeviceDescriptor { label: Some("wgflow"), required_limits: wanted(&offered), ..Default::default() };
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("wgflow"),
+            // For profiles; costs nothing otherwise.
+            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
+            required_limits: wanted(&offered),
+            ..Default::default()
+        };
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| refused(error.to_string()))?;
         Gpu::owning(device, queue, options).await
     })

@@ -4,6 +4,8 @@
 //! lanes through a counter, and meet before the next. Blocks are cut by shape, so the bits do not depend on the number
 //! of threads.
 
+mod profile;
+
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -13,6 +15,7 @@ use super::memory::{Arena, Memory, Region};
 use super::packed::{Packed, packed_read};
 use super::plan::{Op, Plan};
 use super::real::Real;
+use profile::{Turn, Watch};
 
 /// A number type that has twins.
 pub trait Precision: Real {
@@ -128,15 +131,24 @@ impl<R: Precision> CpuMemory<R> {
 
     /// Runs `plan` `updates` times on `threads` threads.
     pub fn run(&mut self, plan: &Plan, updates: u32, threads: usize) {
+        self.run_watched(plan, updates, &mut vec![(); threads]);
+    }
+
+    /// The same on a thread for each of `watches`, which is told what its thread does.
+    fn run_watched<W: Watch>(&mut self, plan: &Plan, updates: u32, watches: &mut [W]) {
         self.packed.make_room(&plan.ops);
-        let work = work(plan, &self.packed, self.lanes, threads);
+        let work = work(plan, &self.packed, self.lanes, watches.len());
         let shared = self.shared();
         std::thread::scope(|scope| {
-            for thread in 1..threads {
+            let mut threads = watches.iter_mut().enumerate();
+            let first = threads.next();
+            for (thread, watch) in threads {
                 let (shared, work) = (&shared, &work);
-                scope.spawn(move || replay(shared, work, updates, thread));
+                scope.spawn(move || replay(shared, work, updates, (thread, watch)));
             }
-            replay(&shared, &work, updates, 0);
+            if let Some(first) = first {
+                replay(&shared, &work, updates, first);
+            }
         });
     }
 
@@ -303,13 +315,15 @@ impl Share {
 }
 
 /// What one thread does: in every dispatch of every update, blocks as long as there are any, then a wait for the others'.
-fn replay<R: Precision>(shared: &Shared<'_, R>, work: &[Work<'_, R>], updates: u32, thread: usize) {
+fn replay<R: Precision, W: Watch>(shared: &Shared<'_, R>, work: &[Work<'_, R>], updates: u32, (thread, watch): (usize, &mut W)) {
     for update in 0..updates {
-        for dispatch in work {
+        for (number, dispatch) in work.iter().enumerate() {
             while let Some(block) = dispatch.claim(update, thread) {
+                watch.turn(Turn::Block(number, block));
                 dispatch.run_block(shared, block);
                 dispatch.finished.fetch_add(1, Ordering::Release);
             }
+            watch.turn(Turn::Wait);
             let all = (update + 1).wrapping_mul(dispatch.blocks.len() as u32);
             let mut tries = 0u32;
             while (dispatch.finished.load(Ordering::Acquire).wrapping_sub(all) as i32) < 0 {
@@ -317,6 +331,7 @@ fn replay<R: Precision>(shared: &Shared<'_, R>, work: &[Work<'_, R>], updates: u
             }
         }
     }
+    watch.turn(Turn::Wait);
 }
 
 /// Waits a little, longer with every try: a short spin costs less than a trip through the scheduler, and a long one steals

@@ -6,6 +6,7 @@ use super::cpu::{CpuMemory, Precision};
 use super::gpu::{Gpu, GpuMachine};
 use super::memory::{Memory, Region};
 use super::plan::Plan;
+use super::profile::Profile;
 use crate::error::{Error, Result};
 
 /// Where plans run.
@@ -135,6 +136,14 @@ impl Machine {
         on_each!(self, m => m.submit(plan, updates))
     }
 
+    /// Replays a plan as [`Machine::submit`] does, waits for it, and tells where the time went.
+    ///
+    /// # Errors
+    /// As [`Machine::submit`]; [`Error::Adapter`] for a GPU without timestamp queries.
+    pub fn profile(&mut self, plan: PlanId, updates: u32) -> Result<Profile> {
+        on_each!(self, m => m.profile(plan, updates))
+    }
+
     /// Waits until everything submitted has run.
     ///
     /// # Errors
@@ -223,10 +232,19 @@ impl<R: Precision> CpuMachine<R> {
     }
 
     fn submit(&mut self, plan: PlanId, updates: u32) -> Result<()> {
-        let (plan, dataset) = &self.plans[plan.0];
-        self.memory.records = self.datasets.get(*dataset).map(|d| Arc::clone(&d.values)).unwrap_or_default();
-        self.memory.run(plan, updates, self.threads);
+        self.take_dataset(plan);
+        self.memory.run(&self.plans[plan.0].0, updates, self.threads);
         Ok(())
+    }
+
+    fn profile(&mut self, plan: PlanId, updates: u32) -> Result<Profile> {
+        self.take_dataset(plan);
+        Ok(self.memory.profile(&self.plans[plan.0].0, updates, self.threads))
+    }
+
+    fn take_dataset(&mut self, plan: PlanId) {
+        let dataset = self.datasets.get(self.plans[plan.0].1);
+        self.memory.records = dataset.map(|d| Arc::clone(&d.values)).unwrap_or_default();
     }
 
     fn wait(&mut self) -> Result<()> {

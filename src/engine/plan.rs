@@ -39,6 +39,16 @@ impl Op {
         (self.kernel.blocks)(&self.problem)
     }
 
+    /// Floating-point operations, padding counted, if it is a matrix product, for one lane: 2 * rows * depth * columns.
+    pub fn product_flops(&self) -> u64 {
+        if !self.kernel.name.starts_with("matmul") {
+            return 0;
+        }
+        let size = |r: &Region| f64::from(r.rows) * f64::from(r.cols);
+        // out = a b: the three sizes multiply to (rows * depth * cols)^2.
+        2 * (size(&self.reads[0]) * size(&self.reads[1]) * size(&self.writes[0])).sqrt().round() as u64
+    }
+
     /// Whether `self`, recorded before `later`, must run before it.
     fn precedes(&self, later: &Self) -> bool {
         let meet = |a: &[Region], b: &[Region]| a.iter().any(|x| b.iter().any(|y| x.overlaps(*y)));
@@ -201,18 +211,9 @@ impl Plan {
         Self::schedule(self.ops.iter().filter(|op| !op.sampling).cloned().collect())
     }
 
-    /// Floating-point operations of its matrix products, for one lane: 2 * rows * depth * columns, padding counted.
+    /// Floating-point operations of its matrix products, for one lane.
     pub fn product_flops(&self) -> u64 {
-        self.ops
-            .iter()
-            .filter(|op| op.kernel.name.starts_with("matmul"))
-            .map(|op| {
-                let size = |r: &Region| u64::from(r.rows) * u64::from(r.cols);
-                // out = a b: the three sizes multiply to (rows * depth * cols)^2.
-                let product = size(&op.reads[0]) as f64 * size(&op.reads[1]) as f64 * size(&op.writes[0]) as f64;
-                2 * product.sqrt().round() as u64
-            })
-            .sum()
+        self.ops.iter().map(Op::product_flops).sum()
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command line of wgflow. One file per subcommand; what the examples need too is in `wgflow::cli`.
 
+mod bench;
 mod devices;
 mod doctor;
 mod download;
@@ -7,15 +8,18 @@ mod eval;
 mod export;
 mod inspect;
 mod manual;
+mod plan;
 mod presets;
 mod report;
 mod setup;
 mod train;
+mod work;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use wgflow::bench::Work;
 use wgflow::cli::{self, settings};
 use wgflow::{Result, agents};
 
@@ -37,6 +41,8 @@ enum Command {
     Download(download::Download),
     Inspect(inspect::Inspect),
     Setup(setup::Setup),
+    Plan(Box<plan::Plan>),
+    Bench(Box<bench::Bench>),
     Devices(devices::Devices),
     Doctor(doctor::Doctor),
     Completions(manual::Completions),
@@ -54,10 +60,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(whole: clap::Command, algorithm: &agents::Entry, matches: &ArgMatches) -> Result<()> {
+fn run(whole: clap::Command, algorithm: &str, matches: &ArgMatches) -> Result<()> {
     let parsed = Arguments::from_arg_matches(matches).unwrap_or_else(|error| error.exit());
+    let own = matches.subcommand().map_or(matches, |(_, own)| own);
     match parsed.command {
-        Command::Train(train) => train.run(algorithm, matches.subcommand().map_or(matches, |(_, own)| own)),
+        Command::Train(train) => train.run(algorithm, own),
         Command::Eval(eval) => eval.run(),
         Command::Report(report) => report.run(),
         Command::Export(export) => export.run(),
@@ -65,6 +72,8 @@ fn run(whole: clap::Command, algorithm: &agents::Entry, matches: &ArgMatches) ->
         Command::Download(download) => download.run(),
         Command::Inspect(inspect) => inspect.run(),
         Command::Setup(setup) => setup.run(),
+        Command::Plan(plan) => plan.run(algorithm, own),
+        Command::Bench(bench) => bench.run(algorithm, own),
         Command::Devices(devices) => devices.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Completions(completions) => {
@@ -75,12 +84,25 @@ fn run(whole: clap::Command, algorithm: &agents::Entry, matches: &ArgMatches) ->
     }
 }
 
-/// The whole command line, `train` completed by the flags of the algorithm that the arguments choose.
-fn prepared(arguments: &[OsString]) -> Result<(clap::Command, Vec<OsString>, &'static agents::Entry)> {
-    let chosen: &[OsString] = if arguments.get(1).is_some_and(|name| name == "train") { arguments } else { &[] };
-    let command = Arguments::command();
-    let train = command.find_subcommand("train").cloned().unwrap_or_default();
-    let (train, completed, algorithm) = settings::complete(train, chosen)?;
-    let arguments = if chosen.is_empty() { arguments.to_vec() } else { completed };
-    Ok((command.mut_subcommand("train", |_| train), arguments, algorithm))
+/// What knows an algorithm's flags by its name.
+type Find = fn(&str) -> Result<settings::Algorithm>;
+
+/// Subcommands that take an algorithm's flags.
+const COMPLETED: [(&str, Find); 3] =
+    [("train", |name| agents::find(name).map(|entry| (entry.name, entry.flags))), ("plan", Work::flags), ("bench", Work::flags)];
+
+/// The whole command line, with the flags of the algorithm that the arguments choose; and that algorithm's name.
+fn prepared(arguments: &[OsString]) -> Result<(clap::Command, Vec<OsString>, &'static str)> {
+    let mut whole = Arguments::command();
+    let (mut chosen, mut algorithm) = (arguments.to_vec(), "");
+    for (name, find) in COMPLETED {
+        let called = arguments.get(1).is_some_and(|given| given == name);
+        let command = whole.find_subcommand(name).cloned().unwrap_or_default();
+        let (command, completed, found) = settings::complete(command, if called { arguments } else { &[] }, find)?;
+        whole = whole.mut_subcommand(name, |_| command);
+        if called {
+            (chosen, algorithm) = (completed, found);
+        }
+    }
+    Ok((whole, chosen, algorithm))
 }

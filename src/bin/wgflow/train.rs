@@ -1,10 +1,9 @@
 //! `wgflow train`
 
-use std::path::PathBuf;
-
 use clap::{ArgMatches, Args};
 use wgflow::Result;
 use wgflow::agents;
+use wgflow::cli::settings::StartFlags;
 use wgflow::cli::train::TrainFlags;
 
 /// Train an agent on an offline dataset; stop it with Ctrl-C, continue it with --resume
@@ -13,19 +12,8 @@ use wgflow::cli::train::TrainFlags;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Train {
-    /// Algorithm [default: gfp, or the one of --preset or --config]
-    #[arg(long, value_name = "NAME", help_heading = "Start")]
-    algo: Option<String>,
-    /// Published settings by name, such as gfp/cube-single-play or gfp/cube-single-play/2 with a task: `wgflow presets` lists
-    /// them; the settings file and flags win over them
-    #[arg(long, value_name = "NAME", help_heading = "Start")]
-    preset: Option<String>,
-    /// Settings from a TOML file, laid out as the config.toml of a run's folder; flags win over it
-    #[arg(long, value_name = "FILE", help_heading = "Start")]
-    config: Option<PathBuf>,
-    /// One setting by its name in config.toml, such as agent.alpha=3; wins over everything else
-    #[arg(long, value_name = "NAME=VALUE", help_heading = "Start")]
-    set: Vec<String>,
+    #[command(flatten)]
+    start: StartFlags,
     #[command(flatten)]
     flags: TrainFlags,
 }
@@ -37,8 +25,8 @@ const EXAMPLES: &str = "Examples:
   wgflow train --resume runs/cube --steps 2000000";
 
 impl Train {
-    pub fn run(&self, algorithm: &agents::Entry, matches: &ArgMatches) -> Result<()> {
-        let agent = (algorithm.read)(matches).unwrap_or_else(|error| error.exit());
-        self.flags.run(&agent, self.preset.as_deref(), matches)
+    pub fn run(&self, algorithm: &str, matches: &ArgMatches) -> Result<()> {
+        let agent = (agents::find(algorithm)?.read)(matches).unwrap_or_else(|error| error.exit());
+        self.flags.run(&agent, self.start.preset.as_deref(), matches)
     }
 }

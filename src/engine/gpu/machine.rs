@@ -1,5 +1,7 @@
 //! The state of a run on a GPU.
 
+mod profile;
+
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;

@@ -25,6 +25,8 @@ struct Step {
 #[derive(Debug)]
 pub(super) struct Replay {
     steps: Vec<Step>,
+    /// What it replays.
+    pub plan: Plan,
     /// How much of it one submission holds.
     pub pace: Pace,
 }
@@ -85,7 +87,7 @@ impl Replay {
             steps.push(Step { pipeline, bind_groups, grid: grid(*groups) });
         }
         let pace = Pace::new(steps.len().max(1) as u32);
-        Ok(Self { steps, pace })
+        Ok(Self { steps, plan: plan.clone(), pace })
     }
 
     /// Dispatches of one update.
@@ -98,13 +100,34 @@ impl Replay {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("wgflow"), timestamp_writes: None });
         let start = (range.start % self.steps.len().max(1) as u64) as usize;
         let count = (range.end - range.start) as usize;
-        for step in self.steps.iter().cycle().skip(start).take(count).filter(|step| step.grid.0 > 0) {
-            pass.set_pipeline(&step.pipeline);
-            // Groups of lanes share no buffer that is written, so their dispatches may overlap.
-            for (bind_group, lanes) in step.bind_groups.iter().zip(groups) {
-                pass.set_bind_group(0, bind_group, &[]);
-                pass.dispatch_workgroups(step.grid.0, step.grid.1, lanes.lanes);
-            }
+        for step in self.steps.iter().cycle().skip(start).take(count) {
+            step.encode(&mut pass, groups);
+        }
+    }
+
+    /// Records dispatch number `index` as a pass of its own, which notes when it began and ended.
+    pub fn encode_timed(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        groups: &[LaneGroup],
+        index: usize,
+        times: wgpu::ComputePassTimestampWrites<'_>,
+    ) {
+        let descriptor = wgpu::ComputePassDescriptor { label: Some("wgflow"), timestamp_writes: Some(times) };
+        self.steps[index].encode(&mut encoder.begin_compute_pass(&descriptor), groups);
+    }
+}
+
+impl Step {
+    fn encode(&self, pass: &mut wgpu::ComputePass<'_>, groups: &[LaneGroup]) {
+        if self.grid.0 == 0 {
+            return;
+        }
+        pass.set_pipeline(&self.pipeline);
+        // Groups of lanes share no buffer that is written, so their dispatches may overlap.
+        for (bind_group, lanes) in self.bind_groups.iter().zip(groups) {
+            pass.set_bind_group(0, bind_group, &[]);
+            pass.dispatch_workgroups(self.grid.0, self.grid.1, lanes.lanes);
         }
     }
 }
