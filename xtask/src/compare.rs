@@ -64,6 +64,9 @@ pub struct Options {
     /// Python that has numpy and ONNX Runtime
     #[arg(long, value_name = "PROGRAM")]
     python_act: Option<PathBuf>,
+    /// A wgflow that is built already [default: the present code is built]
+    #[arg(long, value_name = "PROGRAM")]
+    wgflow: Option<PathBuf>,
     /// Another wgflow to compare with too, such as one built before a change
     #[arg(long, value_name = "PROGRAM")]
     before: Option<PathBuf>,
@@ -93,10 +96,12 @@ pub fn run(arguments: &[&str]) -> Result<(), String> {
     if options.lanes > 1 && options.work.iter().any(|work| matches!(work, Work::Mlp | Work::Act)) {
         return Err("--lanes: expected 1 for mlp and act, which have no lanes: name the other work".to_owned());
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let root = root.canonicalize().map_err(|error| format!("{}: {error}", root.display()))?;
+    let root = root()?;
     let mut machine = Machine::look(&root);
-    let wgflow = build(&root, &machine.commit)?;
+    let wgflow = match &options.wgflow {
+        Some(program) => program.clone(),
+        None => build(&root, &machine.commit)?,
+    };
     let mut comparisons = Vec::new();
     for work in works(&options) {
         match work {
@@ -106,6 +111,13 @@ pub fn run(arguments: &[&str]) -> Result<(), String> {
     }
     machine.note_load();
     report::publish(&machine, &comparisons, &options, &root)
+}
+
+/// The repository: the one that this program was built in, or on another machine the folder it is run in.
+fn root() -> Result<PathBuf, String> {
+    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = if built_in.join("benches/baselines").is_dir() { built_in } else { ".".into() };
+    root.canonicalize().map_err(|error| format!("{}: {error}", root.display()))
 }
 
 fn works(options: &Options) -> Vec<Work> {

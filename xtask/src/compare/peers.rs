@@ -109,7 +109,7 @@ impl Family {
         let installed = root.join("target/peers").join(self.folder()).join("bin/python");
         let python = named.clone().or_else(|| options.python.clone());
         let python = python.or_else(|| installed.is_file().then_some(installed)).unwrap_or_else(|| "python3".into());
-        let found = Command::new(&python).args(["-c", &format!("import {module}")]).output();
+        let found = Command::new(&python).args(["-c", &looked_for(module)]).output();
         match found {
             Ok(output) if output.status.success() => Ok(python),
             Ok(output) => {
@@ -120,6 +120,11 @@ impl Family {
             Err(error) => Err(format!("{}: {error}", python.display())),
         }
     }
+}
+
+/// A Python program that fails where `module` is not installed. To import it would take seconds.
+fn looked_for(module: &str) -> String {
+    format!("import importlib.util as u, sys; sys.exit(None if u.find_spec('{module}') else 'no module {module}')")
 }
 
 /// A form of a framework that can be timed.

@@ -7,10 +7,13 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+
+/// How long a silence lasts before it is asked whether the program still runs.
+const GLANCE: Duration = Duration::from_millis(200);
 
 /// What a program says of itself when it is ready.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -33,7 +36,8 @@ pub struct Program {
     /// Closed before the program is waited for.
     input: Option<ChildStdin>,
     lines: Receiver<String>,
-    complaint: Option<JoinHandle<String>>,
+    /// The last line of its standard error.
+    complaint: Arc<Mutex<String>>,
     timeout: Duration,
 }
 
@@ -53,7 +57,9 @@ impl Program {
             let lines = BufReader::new(output).lines().map_while(Result::ok);
             lines.take_while(|line| sender.send(line.clone()).is_ok()).for_each(drop);
         });
-        let complaint = Some(std::thread::spawn(move || last_line(errors)));
+        let complaint = Arc::new(Mutex::new(String::new()));
+        let kept = Arc::clone(&complaint);
+        std::thread::spawn(move || keep_last(errors, &kept));
         let input = child.stdin.take();
         let mut program = Self { child, input, lines, complaint, timeout };
         let facts = program.answer("ready")?;
@@ -75,14 +81,20 @@ impl Program {
     /// The next line that is an object with `key`.
     fn answer(&mut self, key: &str) -> Result<serde_json::Value, String> {
         let end = Instant::now() + self.timeout;
+        let mut gone = false;
         loop {
-            match self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            match self.lines.recv_timeout(GLANCE) {
                 Ok(line) => match serde_json::from_str::<serde_json::Value>(&line) {
                     Ok(value) if value.get(key).is_some() => return Ok(value),
                     _ => {}
                 },
-                Err(RecvTimeoutError::Timeout) => return Err(format!("it was silent for {} s", self.timeout.as_secs())),
                 Err(RecvTimeoutError::Disconnected) => return Err(self.ended()),
+                Err(RecvTimeoutError::Timeout) if gone => return Err(self.ended()),
+                Err(RecvTimeoutError::Timeout) if Instant::now() >= end => {
+                    return Err(format!("it was silent for {} s", self.timeout.as_secs()));
+                }
+                // Its helpers may hold its pipes open after it is gone.
+                Err(RecvTimeoutError::Timeout) => gone = self.child.try_wait().is_ok_and(|ended| ended.is_some()),
             }
         }
     }
@@ -91,7 +103,9 @@ impl Program {
     fn ended(&mut self) -> String {
         self.input = None;
         let status = self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
-        let complaint = self.complaint.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
+        // The rest of what it said.
+        std::thread::sleep(GLANCE);
+        let complaint = self.complaint.lock().map_or_else(|_| String::new(), |line| line.clone());
         if complaint.is_empty() { format!("it ended: {status}") } else { complaint }
     }
 }
@@ -111,11 +125,14 @@ impl Drop for Program {
     }
 }
 
-/// The last line that is not empty.
-fn last_line(stream: impl Read) -> String {
-    let lines = BufReader::new(stream).split(b'\n').map_while(Result::ok);
-    let lines = lines.map(|line| String::from_utf8_lossy(&line).trim().to_owned());
-    lines.filter(|line| !line.is_empty()).last().unwrap_or_default()
+/// Keeps the last line that is not empty.
+fn keep_last(stream: impl Read, kept: &Mutex<String>) {
+    for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line).trim().to_owned();
+        if let (false, Ok(mut kept)) = (line.is_empty(), kept.lock()) {
+            *kept = line;
+        }
+    }
 }
 
 #[cfg(all(test, unix))]
@@ -148,6 +165,8 @@ mod tests {
                 start(&format!("echo '{{\"ready\": true}}'; read line; echo '{answer}'; read line"), 20).unwrap();
             assert_eq!(program.round().unwrap_err(), "it answered a round with no positive number", "{answer}");
         }
+        // A helper that lives on holds the pipes.
+        assert_eq!(start("sleep 5 & echo 'no device' >&2; exit 1", 20).unwrap_err(), "no device");
         let (mut program, _) = start(r#"echo '{"ready": true}'; read line; echo 'out of memory' >&2"#, 20).unwrap();
         assert_eq!(program.round().unwrap_err(), "out of memory");
     }
