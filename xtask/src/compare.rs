@@ -309,10 +309,14 @@ fn take_turns(running: &mut Vec<(Program, Row)>, round: usize, absent: &mut Vec<
     None
 }
 
-/// How to start a program by hand.
+/// How to start a program by hand, without the place where this repository lies.
 fn told(command: &Command) -> String {
+    let root = command.get_current_dir().and_then(Path::parent).and_then(Path::parent);
+    let root = root.map_or_else(String::new, |root| format!("{}/", root.display()));
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words = words.map(|word| word.to_string_lossy().into_owned());
+    let inside = |word: &str| word.strip_prefix(&root).filter(|_| !root.is_empty()).map(str::to_owned);
+    let words = words.map(|word| inside(&word).map_or(word, |inside| format!("../../{inside}")));
     let quoted = words.map(|word| if word.contains(' ') { format!("'{word}'") } else { word });
     format!("to see more, in benches/baselines: {}", quoted.collect::<Vec<_>>().join(" "))
 }
@@ -343,6 +347,14 @@ mod tests {
         std::fs::remove_file(&order).unwrap();
         assert_eq!(seen.split_whitespace().collect::<String>(), "abbaab");
         assert!(comparison.rows.iter().all(|row| row.rounds_ms == [1.0, 2.0, 3.0]), "{comparison:?}");
+    }
+
+    #[test]
+    fn a_command_is_told_without_the_place_of_the_repository() {
+        let mut command = Command::new("/home/me/wgflow/target/peers/jax/bin/python");
+        command.current_dir("/home/me/wgflow/benches/baselines").args(["jax_peer.py", "--form", "scan merged"]);
+        let expected = "in benches/baselines: ../../target/peers/jax/bin/python jax_peer.py --form 'scan merged'";
+        assert!(told(&command).ends_with(expected), "{}", told(&command));
     }
 
     #[test]
