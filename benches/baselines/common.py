@@ -59,6 +59,8 @@ def arguments(forms):
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 for the framework's own choice")
     parser.add_argument("--seconds", type=float, default=2.0, help="length of a round")
+    parser.add_argument("--device", choices=["cpu", "gpu"], help="refuse to run on the other one [default: the framework's choice]")
+    parser.add_argument("--precision", choices=["default", "highest"], default="default", help="of matrix products on a GPU")
     parser.add_argument("--check", nargs="+", metavar="FIXTURE", help="compare with these fixtures in float64 instead")
     return parser.parse_args()
 

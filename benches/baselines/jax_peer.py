@@ -8,14 +8,18 @@ import numpy as np
 import common
 
 ARGS = common.arguments(["scan", "scan merged", "step"])
+if ARGS.device == "cpu":
+    os.environ["JAX_PLATFORMS"] = "cpu"
 if ARGS.threads:
     os.environ["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen=true intra_op_parallelism_threads={ARGS.threads}"
 
 import jax  # noqa: E402  (the number of threads has to be set before)
 import jax.numpy as jnp  # noqa: E402
+import jaxlib  # noqa: E402
 
 if ARGS.check:
     jax.config.update("jax_enable_x64", True)
+if ARGS.check or ARGS.precision == "highest":
     jax.config.update("jax_default_matmul_precision", "highest")
 
 
@@ -227,5 +231,10 @@ def plain():
 if __name__ == "__main__":
     if ARGS.check:
         raise SystemExit(not all([check(path) for path in ARGS.check]))
-    facts = {"name": f"JAX, {ARGS.form}", "versions": {"jax": jax.__version__, "numpy": np.__version__}, "device": str(jax.devices()[0])}
+    if ARGS.algo == "mlp" and ARGS.lanes > 1:
+        raise SystemExit("the plain step has one lane")
+    if ARGS.device == "gpu" and jax.default_backend() == "cpu":
+        raise SystemExit("JAX sees no GPU: install jax[cuda12] for NVIDIA's")
+    device = jax.devices()[0].device_kind
+    facts = {"versions": {"jax": jax.__version__, "jaxlib": jaxlib.__version__, "numpy": np.__version__}, "device": device}
     common.serve(facts, plain() if ARGS.algo == "mlp" else agent(), ARGS.seconds)

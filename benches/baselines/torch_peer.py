@@ -6,10 +6,13 @@ import torch.nn.functional as F
 import common
 
 ARGS = common.arguments(["eager", "compile", "cuda graph"])
-DEVICE = torch.device("cuda" if torch.cuda.is_available() and not ARGS.check else "cpu")
+DEVICE = torch.device("cuda" if torch.cuda.is_available() and not ARGS.check and ARGS.device != "cpu" else "cpu")
 DTYPE = torch.float64 if ARGS.check else torch.float32
 if ARGS.threads:
     torch.set_num_threads(ARGS.threads)
+if DEVICE.type == "cuda" and ARGS.precision == "default":
+    # What JAX does by default: TF32 where the GPU has it. PyTorch's own default is "highest".
+    torch.set_float32_matmul_precision("high")
 
 
 def tensors(tree):
@@ -218,6 +221,8 @@ if __name__ == "__main__":
         raise SystemExit(not all([check(path) for path in ARGS.check]))
     if ARGS.lanes > 1:
         raise SystemExit("PyTorch trains one seed a process")
+    if ARGS.device == "gpu" and DEVICE.type == "cpu":
+        raise SystemExit("PyTorch sees no GPU: install a build with CUDA or ROCm")
     name = torch.cuda.get_device_name() if DEVICE.type == "cuda" else "cpu"
-    facts = {"name": f"PyTorch, {ARGS.form}", "versions": {"torch": torch.__version__}, "device": name}
+    facts = {"versions": {"torch": torch.__version__}, "device": name}
     common.serve(facts, plain() if ARGS.algo == "mlp" else agent(), ARGS.seconds)

@@ -3,18 +3,23 @@
 //! `cargo xtask test` is everything that a change must pass: format, lints, docs, every test. Where no Vulkan driver is
 //! installed it installs Mesa's software driver with apt, so that the shaders run on any Debian machine.
 //!
+//! `cargo xtask compare` times wgflow and other frameworks doing the same work on this machine, in turn.
+//!
 //! `cargo xtask published FOLDER` turns the official tables of published figures into the project's own.
 
+mod compare;
 mod published;
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
 const USAGE: &str = "usage: cargo xtask test [--no-install]
+       cargo xtask compare [WORK]... [--help]
        cargo xtask published FOLDER
 
   test          format, clippy, docs, and every test
   --no-install  do not install a software Vulkan driver; without one, GPU tests are reported as ignored
+  compare       time wgflow, JAX, PyTorch, Burn, ... doing the same work, in turn; writes benches/results/
   published     write data/published/presets.csv and scores.csv from FOLDER/hyperparameters.csv and scores.csv";
 
 fn main() -> ExitCode {
@@ -23,6 +28,7 @@ fn main() -> ExitCode {
     let result = match arguments.as_slice() {
         ["test"] => test(true),
         ["test", "--no-install"] => test(false),
+        ["compare", arguments @ ..] => compare::run(arguments),
         ["published", folder] => published::generate(Path::new(folder)),
         _ => Err(USAGE.to_owned()),
     };

@@ -50,7 +50,8 @@ const EXAMPLES: &str = "Examples:
 /// Updates before those that are taken apart, and their number.
 const PROFILED: (u32, u32) = (2, 3);
 
-fn seconds(text: &str) -> std::result::Result<Duration, String> {
+/// Reads a duration in seconds.
+pub fn seconds(text: &str) -> std::result::Result<Duration, String> {
     let seconds = text.parse::<f64>().map_err(|error| error.to_string())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }

@@ -1,6 +1,7 @@
 //! The command line of wgflow. One file per subcommand; what the examples need too is in `wgflow::cli`.
 
 mod bench;
+mod bench_act;
 mod devices;
 mod doctor;
 mod download;
@@ -43,6 +44,7 @@ enum Command {
     Setup(setup::Setup),
     Plan(Box<plan::Plan>),
     Bench(Box<bench::Bench>),
+    BenchAct(bench_act::BenchAct),
     Devices(devices::Devices),
     Doctor(doctor::Doctor),
     Completions(manual::Completions),
@@ -74,6 +76,7 @@ fn run(whole: clap::Command, algorithm: &str, matches: &ArgMatches) -> Result<()
         Command::Setup(setup) => setup.run(),
         Command::Plan(plan) => plan.run(algorithm, own),
         Command::Bench(bench) => bench.run(algorithm, own),
+        Command::BenchAct(bench) => bench.run(),
         Command::Devices(devices) => devices.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Completions(completions) => {
