@@ -37,7 +37,7 @@ fn a_served_policy_tells_its_action_and_answers_each_line_with_a_round() {
         let mut lines = BufReader::new(from).lines().map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
         let ready = lines.next().unwrap();
         // The numbers of benches/baselines/act_peer.py.
-        let action = saved.policy(policy, 0, 1, 1).unwrap().act(&[0.1; 4], &[-1.0, 1.0 / 3.0 - 1.0]).unwrap();
+        let action = saved.policy(policy, 0, 1, 1).unwrap().act(&[0.1; 2], &[-1.0, 1.0 / 3.0 - 1.0]).unwrap();
         assert_eq!(ready["action"], serde_json::json!(action), "{policy}");
         for _ in 0..2 {
             to.write_all(b"\n").unwrap();
