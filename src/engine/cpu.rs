@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::aligned::Aligned;
 use super::kernel::{Context, Kernel, Twin};
 use super::memory::{Arena, Memory, Region};
 use super::packed::{Packed, packed_read};
@@ -39,7 +40,7 @@ impl Precision for f64 {
 #[derive(Debug)]
 pub struct CpuMemory<R> {
     lanes: usize,
-    floats: [Vec<R>; 3],
+    floats: [Aligned<R>; 3],
     words: Vec<u32>,
     strides: [usize; 4],
     scalars: Vec<R>,
@@ -55,7 +56,7 @@ impl<R: Precision> CpuMemory<R> {
         let strides = memory.used().map(|elements| (elements as usize).next_multiple_of(64));
         Self {
             lanes,
-            floats: [0, 1, 2].map(|arena| vec![R::ZERO; strides[arena] * lanes]),
+            floats: [0, 1, 2].map(|arena| Aligned::zeroed(strides[arena] * lanes)),
             words: vec![0; strides[3] * lanes],
             strides,
             scalars: Vec::new(),

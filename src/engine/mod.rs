@@ -5,6 +5,7 @@
 //! [`machine`]: the engines behind one face. [`footprint`]: what they take in bytes. [`profile`]: where an update's time goes.
 
 pub mod adapter;
+mod aligned;
 pub mod cpu;
 pub mod footprint;
 pub mod gpu;

@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::aligned::Aligned;
 use super::kernel::PackedRead;
 use super::memory::{Arena, Region};
 use super::plan::Op;
@@ -15,7 +16,7 @@ use super::product::{self, Element};
 pub struct Packed<R> {
     matrices: Vec<Matrix>,
     /// Panels of every lane, lane after lane.
-    panels: Vec<R>,
+    panels: Aligned<R>,
     /// For each panel of every lane, whether it holds the weights as they are now.
     fresh: Vec<AtomicBool>,
     /// Elements, and number of panels, of one lane.
@@ -56,7 +57,7 @@ pub fn packed_read(op: &Op) -> Option<(Region, bool)> {
 impl<R: Element> Packed<R> {
     /// None, for `lanes` lanes.
     pub fn new(lanes: usize) -> Self {
-        Self { matrices: Vec::new(), panels: Vec::new(), fresh: Vec::new(), lane: (0, 0), lanes }
+        Self { matrices: Vec::new(), panels: Aligned::default(), fresh: Vec::new(), lane: (0, 0), lanes }
     }
 
     /// Lays out the panels of what `ops` read, beside those laid out before. Nothing is allocated.
@@ -83,7 +84,7 @@ impl<R: Element> Packed<R> {
         let known = self.matrices.len();
         self.lay_out(ops);
         if self.matrices.len() > known {
-            self.panels = vec![R::default(); self.lane.0 * self.lanes];
+            self.panels = Aligned::zeroed(self.lane.0 * self.lanes);
             self.fresh = (0..self.lane.1 * self.lanes).map(|_| AtomicBool::new(false)).collect();
         }
     }

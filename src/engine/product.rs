@@ -8,6 +8,8 @@ use std::marker::PhantomData;
 
 use pulp::Simd;
 
+use super::aligned::Aligned;
+
 /// A factor of a matrix product, by address.
 #[derive(Clone, Copy, Debug)]
 pub struct Operand<R> {
@@ -39,7 +41,7 @@ pub struct MutOperand<R> {
 }
 
 /// A number type with vectors.
-pub trait Element: Copy + Default + Send + 'static {
+pub trait Element: bytemuck::Pod + Default + Send {
     /// A vector of the instruction set `S`.
     type Vector<S: Simd>: Copy;
     /// Every element `value`.
@@ -47,7 +49,7 @@ pub trait Element: Copy + Default + Send + 'static {
     /// `a * b + c`, rounded once where the processor can.
     fn mul_add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>) -> Self::Vector<S>;
     /// Runs `work` with this thread's space for packed factors.
-    fn with_panel<T>(work: impl FnOnce(&mut Vec<Self>) -> T) -> T;
+    fn with_panel<T>(work: impl FnOnce(&mut Aligned<Self>) -> T) -> T;
 }
 
 macro_rules! element {
@@ -62,9 +64,9 @@ macro_rules! element {
             fn mul_add<S: Simd>(simd: S, a: S::$vector, b: S::$vector, c: S::$vector) -> S::$vector {
                 simd.$mul_add(a, b, c)
             }
-            fn with_panel<T>(work: impl FnOnce(&mut Vec<Self>) -> T) -> T {
+            fn with_panel<T>(work: impl FnOnce(&mut Aligned<Self>) -> T) -> T {
                 thread_local! {
-                    static PANEL: RefCell<Vec<$number>> = const { RefCell::new(Vec::new()) };
+                    static PANEL: RefCell<Aligned<$number>> = RefCell::default();
                 }
                 PANEL.with_borrow_mut(work)
             }
@@ -118,7 +120,7 @@ pub unsafe fn product<R: Element>(out: MutOperand<R>, lhs: Operand<R>, rhs: Righ
 
 /// A product with space for a panel, to be compiled for an instruction set: all that follows is inlined into one function,
 /// since a call would leave the instruction set. Whoever makes one gives the promise of [`product`].
-struct Run<'a, R>(MutOperand<R>, Operand<R>, Right<R>, &'a mut Vec<R>);
+struct Run<'a, R>(MutOperand<R>, Operand<R>, Right<R>, &'a mut Aligned<R>);
 
 impl<R: Element> pulp::WithSimd for Run<'_, R> {
     type Output = ();
@@ -131,7 +133,7 @@ impl<R: Element> pulp::WithSimd for Run<'_, R> {
 
 /// The product, panel after panel of columns.
 #[inline(always)]
-unsafe fn panels<S: Simd, R: Element>(simd: S, out: MutOperand<R>, lhs: Operand<R>, rhs: Right<R>, space: &mut Vec<R>) {
+unsafe fn panels<S: Simd, R: Element>(simd: S, out: MutOperand<R>, lhs: Operand<R>, rhs: Right<R>, space: &mut Aligned<R>) {
     let wide = 2 * lanes::<S, R>();
     for first in (0..lhs.shape.1).step_by(DEPTH) {
         let depth = DEPTH.min(lhs.shape.1 - first);
@@ -146,7 +148,7 @@ unsafe fn panels<S: Simd, R: Element>(simd: S, out: MutOperand<R>, lhs: Operand<
                         if rhs.strides.1 == 1 && cols == wide && out.shape.0 <= FEW_ROWS {
                             (right, rhs.strides.0)
                         } else {
-                            space.resize(space.len().max(depth * wide), R::default());
+                            space.at_least(depth * wide);
                             pack_with::<S, R>(space.as_mut_ptr(), right, rhs.strides, (depth, cols));
                             (space.as_ptr(), wide)
                         }
@@ -375,7 +377,7 @@ mod tests {
         let Some(simd) = pulp::x86::V3::try_new() else { return };
         // SAFETY: the vectors have these shapes.
         unsafe { product(out(&mut wide), a, Right::Plain(b)) };
-        Simd::vectorize(simd, Run(out(&mut narrow), a, Right::Plain(b), &mut Vec::new()));
+        Simd::vectorize(simd, Run(out(&mut narrow), a, Right::Plain(b), &mut Aligned::default()));
         assert_eq!(wide, narrow);
     }
 }
