@@ -85,6 +85,9 @@ pub enum AgentConfig {
     Bc(BcConfig),
 }
 
+/// An algorithm's name, and what adds its settings to a command, as flags.
+pub type NamedFlags = (&'static str, fn(clap::Command) -> clap::Command);
+
 /// An agent, and how its settings stand on a command line.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {

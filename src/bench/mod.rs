@@ -10,7 +10,7 @@ mod subject;
 
 use std::sync::Arc;
 
-use clap::{ArgMatches, Args, Command, FromArgMatches};
+use clap::{ArgMatches, Args, FromArgMatches};
 
 pub use subject::Subject;
 
@@ -28,9 +28,6 @@ const TRANSITIONS: u32 = 10_000;
 /// The name of [`Work::Mlp`] on the command line.
 const MLP: &str = "mlp";
 
-/// The name of a work, and what adds its settings to a command, as flags.
-pub type NamedFlags = (&'static str, fn(Command) -> Command);
-
 /// An update to be timed.
 #[derive(Clone, Debug)]
 pub enum Work {
@@ -46,7 +43,7 @@ impl Work {
     ///
     /// # Errors
     /// [`Error::Setting`] if there is none.
-    pub fn flags(name: &str) -> Result<NamedFlags> {
+    pub fn flags(name: &str) -> Result<agents::NamedFlags> {
         if name == MLP {
             return Ok((MLP, Common::augment_args));
         }

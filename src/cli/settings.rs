@@ -11,14 +11,12 @@ use clap::{Args, Command};
 use toml::{Table, Value};
 
 use super::train::TrainFlags;
+use crate::agents::NamedFlags;
 use crate::error::{Error, Result, nearest};
 use crate::train::presets::{self, Preset};
 
 /// A default: the setting, its value as a flag takes it.
 type Setting = (String, String);
-
-/// An algorithm's name, and what adds its settings to a command, as flags.
-pub type Algorithm = (&'static str, fn(Command) -> Command);
 
 /// Where settings come from.
 #[derive(Clone, Debug, Args)]
@@ -114,7 +112,7 @@ fn word(value: &Value) -> String {
 pub fn complete(
     command: Command,
     arguments: &[OsString],
-    find: impl Fn(&str) -> Result<Algorithm>,
+    find: impl Fn(&str) -> Result<NamedFlags>,
 ) -> Result<(Command, Vec<OsString>, &'static str)> {
     let choice = Choice::of(arguments)?;
     let file = choice.config.as_ref().map(|path| read(Path::new(path)).map(|read| (path, read))).transpose()?;

@@ -119,13 +119,17 @@ impl Mlp {
 
     /// Columns of the input: the segments with their padding.
     pub fn input_cols(&self) -> u32 {
-        self.segments.iter().map(|&s| padded(s)).sum()
+        self.first_col(self.segments.len())
+    }
+
+    /// Columns of an input before segment `index`.
+    fn first_col(&self, index: usize) -> u32 {
+        self.segments[..index].iter().map(|&s| padded(s)).sum()
     }
 
     /// The columns of segment `index` of an input.
     pub fn segment(&self, input: Region, index: usize) -> Region {
-        let first = self.segments[..index].iter().map(|&s| padded(s)).sum();
-        input.columns(first, self.segments[index])
+        input.columns(self.first_col(index), self.segments[index])
     }
 
     /// Columns of segment `index`, padding not counted.
@@ -227,8 +231,7 @@ impl Mlp {
 
     /// The rows of the first layer's kernel that segment `segment` of an input meets.
     fn segment_kernel(&self, segment: usize) -> Region {
-        let first: u32 = self.segments[..segment].iter().map(|&s| padded(s)).sum();
-        self.layers[0].kernel.rows(first, padded(self.segments[segment]))
+        self.layers[0].kernel.rows(self.first_col(segment), padded(self.segments[segment]))
     }
 
     fn pass(

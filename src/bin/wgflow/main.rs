@@ -88,7 +88,7 @@ fn run(whole: clap::Command, algorithm: &str, matches: &ArgMatches) -> Result<()
 }
 
 /// What knows an algorithm's flags by its name.
-type Find = fn(&str) -> Result<settings::Algorithm>;
+type Find = fn(&str) -> Result<agents::NamedFlags>;
 
 /// Subcommands that take an algorithm's flags.
 const COMPLETED: [(&str, Find); 3] =
