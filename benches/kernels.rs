@@ -41,7 +41,7 @@ fn kernels(c: &mut Criterion) {
                 config
             });
             let mut agents: Vec<_> = configs.map(|config| common::agent(&engine, &config, layout, 1)).collect();
-            let peaks = if let Engine::Cpu { threads } = engine { Some(peaks(threads)) } else { None };
+            let peaks = if let Engine::Cpu { threads, .. } = engine { Some(peaks(threads)) } else { None };
             for kernel in ALL {
                 if kernel.name == "best_candidate" {
                     let (plan, memory) = acting(batch, layout.action_dim);

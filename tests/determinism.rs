@@ -10,7 +10,7 @@ use common::gpu::{EngineOf, any_gpu};
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgflow::agents::{ALL, Agent, AgentConfig, Entry};
 use wgflow::data::Layout;
-use wgflow::engine::{Arena, Engine, GpuOptions, Records, Variant, adapter};
+use wgflow::engine::{Arena, Engine, GpuOptions, Precision, Records, Variant, adapter, bf16};
 use wgflow::train::checkpoint::{self, Identity};
 
 const LAYOUT: Layout = Layout { obs_dim: 5, action_dim: 3 };
@@ -56,6 +56,13 @@ fn config(default: AgentConfig, etas: &[f64]) -> AgentConfig {
     common.batch = 70; // two blocks of rows, the second ragged
     common.hidden = vec![18, 24];
     common.flow_steps = 3;
+    config
+}
+
+/// The same with nets that are wide enough to be rounded at mixed precision.
+fn wide_config(default: AgentConfig, etas: &[f64]) -> AgentConfig {
+    let mut config = config(default, etas);
+    config.common_mut().hidden = vec![66, 72];
     config
 }
 
@@ -163,10 +170,11 @@ fn non_finite(engine: &Engine, config: &AgentConfig) -> Result<(), Failed> {
     Ok(())
 }
 
-fn threads(config: &AgentConfig) -> Result<(), Failed> {
-    let mut one = trained(&Engine::cpu(Some(1)), config, &SEEDS[..1]);
+fn threads(precision: Precision, config: &AgentConfig) -> Result<(), Failed> {
+    let on = |threads| trained(&Engine::cpu(Some(threads)).at(precision).unwrap(), config, &SEEDS[..1]);
+    let mut one = on(1);
     for threads in [2, 3] {
-        let mut many = trained(&Engine::cpu(Some(threads)), config, &SEEDS[..1]);
+        let mut many = on(threads);
         same(&format!("{threads} threads"), &state(&mut one, 0), &state(&mut many, 0))?;
     }
     Ok(())
@@ -202,13 +210,18 @@ fn variants(config: &AgentConfig) -> Result<(), Failed> {
 /// A trial's body: the engine, the agent's settings for given etas, and a name for files.
 type Body = fn(&Engine, &dyn Fn(&[f64]) -> AgentConfig, &str) -> Result<(), Failed>;
 
-fn trials_on(kind: &'static str, engine: Option<&EngineOf>, entry: &'static Entry) -> Vec<Trial> {
+fn trials_on(
+    kind: &'static str,
+    engine: Option<&EngineOf>,
+    entry: &'static Entry,
+    settings: fn(AgentConfig, &[f64]) -> AgentConfig,
+) -> Vec<Trial> {
     let missing: EngineOf = Arc::new(|| Engine::Oracle);
     let trial = |what: &str, run: Body| {
         let of = engine.cloned().unwrap_or_else(|| Arc::clone(&missing));
         let name = entry.name;
         let label = format!("{name}-{kind}");
-        let body = move || run(&of(), &|etas| config(entry.defaults(), etas), &label);
+        let body = move || run(&of(), &|etas| settings(entry.defaults(), etas), &label);
         Trial::test(format!("{name}/{kind}/{what}"), body).with_ignored_flag(engine.is_none())
     };
     vec![
@@ -226,12 +239,17 @@ fn main() {
     let gpu = any_gpu();
     let mut trials = Vec::new();
     for entry in ALL {
-        trials.extend(trials_on("cpu", Some(&cpu), entry));
-        trials.extend(trials_on("gpu", gpu.as_ref(), entry));
-        trials.push(Trial::test(format!("{}/cpu/threads", entry.name), move || threads(&config(entry.defaults(), &ETAS[..1]))));
+        trials.extend(trials_on("cpu", Some(&cpu), entry, config));
+        trials.extend(trials_on("gpu", gpu.as_ref(), entry, config));
+        let test = move || threads(Precision::F32, &config(entry.defaults(), &ETAS[..1]));
+        trials.push(Trial::test(format!("{}/cpu/threads", entry.name), test));
     }
     let gfp = ALL.iter().find(|entry| entry.name == "gfp").expect("an agent");
     let test = move || variants(&config(gfp.defaults(), &ETAS[..1]));
     trials.push(Trial::test("gfp/gpu/variants", test).with_ignored_flag(gpu.is_none()));
+    let mixed = bf16::available().then(|| -> EngineOf { Arc::new(|| Engine::cpu(Some(1)).at(Precision::Mixed).unwrap()) });
+    trials.extend(trials_on("mixed", mixed.as_ref(), gfp, wide_config));
+    let test = move || threads(Precision::Mixed, &wide_config(gfp.defaults(), &ETAS[..1]));
+    trials.push(Trial::test("gfp/mixed/threads", test).with_ignored_flag(mixed.is_none()));
     libtest_mimic::run(&arguments, trials).exit();
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::engine::product::{MutOperand, Operand, Right, product};
+use crate::engine::product::{Factors, MutOperand, Operand, Right, product};
 
 /// Width of the square product that stands for the peak.
 const WIDTH: usize = 512;
@@ -32,7 +32,7 @@ fn products(rounds: u64) {
     for _ in 0..rounds {
         let to = MutOperand { data: out.as_mut_ptr(), shape: (WIDTH, WIDTH), stride: WIDTH };
         // SAFETY: three buffers of 512 x 512 elements, none of them shared.
-        unsafe { product(to, operand(&a), Right::Plain(operand(&b))) };
+        unsafe { product(to, operand(&a), Right::Plain(operand(&b)), Factors::Whole) };
     }
     std::hint::black_box(&out);
 }

@@ -9,11 +9,11 @@ use super::console::Console;
 use super::evaluator::{Evaluator, EvaluatorFlags};
 use super::{signal, summary};
 use crate::agents::AgentConfig;
-use crate::engine::Engine;
+use crate::engine::{Engine, Precision};
 use crate::error::{Error, Result};
 use crate::fetch;
 use crate::train::sweep::{self, Seeds};
-use crate::train::{RunConfig, Trainer};
+use crate::train::{RunConfig, RunFolder, Trainer};
 
 /// Which engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -38,14 +38,26 @@ pub struct EngineFlags {
     /// Threads of the CPU engine [default: all cores]
     #[arg(long, value_name = "N", help_heading = "Engine")]
     pub threads: Option<usize>,
+    /// Numbers that large matrix products are made of: f32, or mixed, where their factors are rounded to half the bits
+    /// (faster; the CPU engine on processors with AVX512-BF16)
+    #[arg(long, value_enum, default_value = "f32", help_heading = "Engine")]
+    pub precision: Precision,
 }
 
 impl EngineFlags {
     /// The engine, and a sentence that says which it is and why.
     ///
     /// # Errors
-    /// [`Error::Adapter`] if there is no such GPU; [`Error::Setting`] for zero threads.
+    /// [`Error::Adapter`] if there is no such GPU; [`Error::Setting`] for zero threads and for a precision that is not there.
     pub fn open(&self) -> Result<(Engine, String)> {
+        self.open_at(self.precision)
+    }
+
+    /// The same at a precision other than the flags'.
+    ///
+    /// # Errors
+    /// As [`EngineFlags::open`].
+    pub fn open_at(&self, precision: Precision) -> Result<(Engine, String)> {
         if self.threads == Some(0) {
             return Err(Error::setting("--threads", "at least 1", "0", "leave it out to use every core"));
         }
@@ -55,22 +67,22 @@ impl EngineFlags {
                 Err(Error::setting("--adapter", "nothing beside --engine cpu", adapter, "leave one of the two out"))
             }
             (EngineChoice::Cpu, None) => {
-                let engine = Engine::cpu(self.threads);
+                let engine = Engine::cpu(self.threads).at(precision)?;
                 let described = engine.describe();
                 Ok((engine, described))
             }
             (EngineChoice::Gpu, _) | (EngineChoice::Auto, Some(_)) => {
-                let engine = Engine::gpu(named)?;
+                let engine = Engine::gpu(named)?.at(precision)?;
                 let described = engine.describe();
                 Ok((engine, described))
             }
             (EngineChoice::Auto, None) => Ok(match Engine::auto() {
                 (Engine::Cpu { .. }, reason) => {
-                    let engine = Engine::cpu(self.threads);
+                    let engine = Engine::cpu(self.threads).at(precision)?;
                     let described = format!("{} ({})", engine.describe(), reason.trim_start_matches("CPU: "));
                     (engine, described)
                 }
-                chosen => chosen,
+                (gpu, reason) => (gpu.at(precision)?, reason),
             }),
         }
     }
@@ -206,6 +218,7 @@ impl TrainFlags {
             save_every: self.save_every,
             keep_every: self.kept()?,
             tensorboard: self.tensorboard,
+            precision: self.engine.precision,
             preset: preset.map(str::to_owned),
             agent,
         })
@@ -233,7 +246,11 @@ impl TrainFlags {
     pub fn run(&self, agent: &AgentConfig, preset: Option<&str>, matches: &ArgMatches) -> Result<()> {
         signal::listen();
         let given = |name: &str| matches.value_source(name) == Some(ValueSource::CommandLine);
-        let (engine, described) = self.engine.open()?;
+        let precision = match &self.resume {
+            Some(folder) => RunFolder::open(folder)?.1.precision,
+            None => self.engine.precision,
+        };
+        let (engine, described) = self.engine.open_at(precision)?;
         println!("engine: {described}");
         let environment = self.evaluator.open(self.eval_episodes.max(1))?;
         let mut trainer = match &self.resume {

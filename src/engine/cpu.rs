@@ -15,22 +15,23 @@ use super::kernel::{Context, Kernel, Twin};
 use super::memory::{Arena, Memory, Region};
 use super::packed::{Packed, packed_read};
 use super::plan::{Op, Plan};
+use super::precision::Precision;
 use super::real::Real;
 use profile::{Turn, Watch};
 
 /// A number type that has twins.
-pub trait Precision: Real {
+pub trait Twinned: Real {
     /// The kernel's twin at this precision.
     fn twin(kernel: &'static Kernel) -> Twin<Self>;
 }
 
-impl Precision for f32 {
+impl Twinned for f32 {
     fn twin(kernel: &'static Kernel) -> Twin<Self> {
         kernel.twin_f32
     }
 }
 
-impl Precision for f64 {
+impl Twinned for f64 {
     fn twin(kernel: &'static Kernel) -> Twin<Self> {
         kernel.twin_f64
     }
@@ -45,13 +46,14 @@ pub struct CpuMemory<R> {
     strides: [usize; 4],
     scalars: Vec<R>,
     packed: Packed<R>,
+    precision: Precision,
     /// The dataset's records, for `gather`.
     pub records: std::sync::Arc<Vec<f32>>,
 }
 
-impl<R: Precision> CpuMemory<R> {
+impl<R: Twinned> CpuMemory<R> {
     /// Zeroed arenas of the sizes `memory` says, for `lanes` lanes.
-    pub fn new(memory: &Memory, lanes: usize) -> Self {
+    pub fn new(memory: &Memory, lanes: usize, precision: Precision) -> Self {
         // A lane starts at the same alignment as any other, so that its products run the same code.
         let strides = memory.used().map(|elements| (elements as usize).next_multiple_of(64));
         Self {
@@ -60,7 +62,8 @@ impl<R: Precision> CpuMemory<R> {
             words: vec![0; strides[3] * lanes],
             strides,
             scalars: Vec::new(),
-            packed: Packed::new(lanes),
+            packed: Packed::new(lanes, precision),
+            precision,
             records: std::sync::Arc::default(),
         }
     }
@@ -127,6 +130,7 @@ impl<R: Precision> CpuMemory<R> {
             records: &self.records,
             panels: self.packed.address(),
             packed: &self.packed,
+            precision: self.precision,
         }
     }
 
@@ -179,6 +183,7 @@ struct Shared<'a, R> {
     records: &'a [f32],
     panels: *mut R,
     packed: &'a Packed<R>,
+    precision: Precision,
 }
 
 // SAFETY: the threads of a replay write disjoint elements between two meetings (the contract of `Context`).
@@ -195,7 +200,8 @@ impl<R: Real> Shared<'_, R> {
         let floats = [0, 1, 2].map(|i| (self.floats[i].wrapping_add(lane * self.strides[i]), self.strides[i]));
         let words = (self.words.wrapping_add(lane * self.strides[3]), self.strides[3]);
         // SAFETY: each lane's share lies inside the arenas, which outlive the replay that borrows them mutably.
-        unsafe { Context::new(floats, words, self.records, &self.scalars[lane * self.slots..][..self.slots]) }
+        let context = unsafe { Context::new(floats, words, self.records, &self.scalars[lane * self.slots..][..self.slots]) };
+        context.at(self.precision)
     }
 }
 
@@ -230,7 +236,7 @@ enum Task<'a, R> {
 
 /// The dispatches of a plan; before one that reads packed weights, the packing of those that an update has not packed yet, or
 /// has changed since.
-fn work<'a, R: Precision>(plan: &'a Plan, packed: &Packed<R>, lanes: usize, threads: usize) -> Vec<Work<'a, R>> {
+fn work<'a, R: Twinned>(plan: &'a Plan, packed: &Packed<R>, lanes: usize, threads: usize) -> Vec<Work<'a, R>> {
     let mut ready = BTreeSet::new();
     let mut all = Vec::new();
     for dispatch in &plan.dispatches {
@@ -253,7 +259,7 @@ fn work<'a, R: Precision>(plan: &'a Plan, packed: &Packed<R>, lanes: usize, thre
     all
 }
 
-impl<'a, R: Precision> Work<'a, R> {
+impl<'a, R: Twinned> Work<'a, R> {
     fn of(tasks: impl Iterator<Item = (Task<'a, R>, u32)>, lanes: usize, threads: usize) -> Self {
         let (tasks, counts): (Vec<_>, Vec<u32>) = tasks.unzip();
         let of_lane =
@@ -316,7 +322,7 @@ impl Share {
 }
 
 /// What one thread does: in every dispatch of every update, blocks as long as there are any, then a wait for the others'.
-fn replay<R: Precision, W: Watch>(shared: &Shared<'_, R>, work: &[Work<'_, R>], updates: u32, (thread, watch): (usize, &mut W)) {
+fn replay<R: Twinned, W: Watch>(shared: &Shared<'_, R>, work: &[Work<'_, R>], updates: u32, (thread, watch): (usize, &mut W)) {
     for update in 0..updates {
         for (number, dispatch) in work.iter().enumerate() {
             while let Some(block) = dispatch.claim(update, thread) {

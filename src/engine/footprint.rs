@@ -5,6 +5,7 @@ use super::machine::{Engine, Records};
 use super::memory::{Arena, Memory};
 use super::packed::Packed;
 use super::plan::Plan;
+use super::precision::Precision;
 use super::product::Element;
 
 /// Bytes that a run takes on its engine. What a program takes besides, code and the driver's own memory, is not counted.
@@ -53,8 +54,8 @@ impl Engine {
                 let widest = arenas.iter().copied().max().unwrap_or(1);
                 (0, lane_tables(gpu, widest, lanes, scalars) + plans.iter().map(|plan| problem_table(plan)).sum::<u64>())
             }
-            Self::Cpu { .. } => (packed::<f32>(plans), real * lanes * scalars),
-            Self::Oracle => (packed::<f64>(plans), real * lanes * scalars),
+            Self::Cpu { precision, .. } => (packed::<f32>(plans, *precision), real * lanes * scalars),
+            Self::Oracle => (packed::<f64>(plans, Precision::F32), real * lanes * scalars),
         };
         let datasets = datasets.iter().map(|records| records.values.len() as u64 * 4).collect();
         Footprint { lanes, arenas, packed, tables, datasets }
@@ -62,8 +63,8 @@ impl Engine {
 }
 
 /// A lane's packed weights.
-fn packed<R: Element>(plans: &[&Plan]) -> u64 {
-    let mut packed = Packed::<R>::new(1);
+fn packed<R: Element>(plans: &[&Plan], precision: Precision) -> u64 {
+    let mut packed = Packed::<R>::new(1, precision);
     plans.iter().for_each(|plan| packed.lay_out(&plan.ops));
     packed.lane_bytes()
 }

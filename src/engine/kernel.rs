@@ -5,8 +5,11 @@
 
 use std::fmt::Debug;
 
+use super::bf16;
 use super::memory::{Arena, Region};
 use super::packed::Panels;
+use super::precision::Precision;
+use super::product::Factors;
 use super::real::Real;
 
 /// One field of a problem: its name and `"u32"` or `"f32"`. Fields are four bytes each, in order, without gaps.
@@ -160,6 +163,7 @@ pub struct Context<'a, R> {
     records: &'a [f32],
     scalars: &'a [R],
     packed: Option<Panels<'a, R>>,
+    precision: Precision,
     declared: Option<(&'a [Region], &'a [Region])>,
 }
 
@@ -169,13 +173,25 @@ impl<'a, R: Real> Context<'a, R> {
     /// # Safety
     /// The pointers are valid for the given lengths while the context lives; see the safety contract above.
     pub unsafe fn new(floats: [(*mut R, usize); 3], words: (*mut u32, usize), records: &'a [f32], scalars: &'a [R]) -> Self {
-        Self { floats, words, records, scalars, packed: None, declared: None }
+        Self { floats, words, records, scalars, packed: None, precision: Precision::F32, declared: None }
     }
 
     /// The same with packed weights, which hold what the arena holds.
     #[must_use]
     pub(super) fn with_packed(self, packed: Panels<'a, R>) -> Self {
         Self { packed: Some(packed), ..self }
+    }
+
+    /// The same at a precision that the processor has.
+    #[must_use]
+    pub(super) fn at(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
+    /// How a product with a layer's weights of this shape, or for their gradient, takes its factors.
+    #[inline(always)]
+    pub fn factors(&self, shape: (u32, u32)) -> Factors {
+        bf16::factors(self.precision, shape)
     }
 
     /// The panels of the matrix of so many rows at an offset of the weights, as it is or transposed, if it is packed.

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use super::cpu::{CpuMemory, Precision};
+use super::bf16;
+use super::cpu::{CpuMemory, Twinned};
 use super::gpu::{Gpu, GpuMachine};
 use super::memory::{Memory, Region};
 use super::plan::Plan;
+use super::precision::Precision;
 use super::profile::Profile;
 use crate::error::{Error, Result};
 
@@ -18,6 +20,8 @@ pub enum Engine {
     Cpu {
         /// Threads that share out the blocks of a dispatch.
         threads: usize,
+        /// How large products are computed; see [`Engine::at`].
+        precision: Precision,
     },
     /// The CPU twins at f64: the oracle of the tests.
     Oracle,
@@ -59,7 +63,32 @@ fn cores() -> usize {
 impl Engine {
     /// The CPU engine on `threads` threads, or on as many as the machine has cores.
     pub fn cpu(threads: Option<usize>) -> Self {
-        Self::Cpu { threads: threads.unwrap_or_else(cores) }
+        Self::Cpu { threads: threads.unwrap_or_else(cores), precision: Precision::F32 }
+    }
+
+    /// The same engine at another precision.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] where it does not have that precision.
+    pub fn at(self, precision: Precision) -> Result<Self> {
+        let refused = |found: &str| {
+            Err(Error::setting("precision", "f32", format!("{}, which {found}", precision.name()), "leave --precision mixed out"))
+        };
+        match self {
+            Self::Cpu { threads, .. } if precision == Precision::F32 || bf16::available() => Ok(Self::Cpu { threads, precision }),
+            Self::Cpu { .. } => refused("needs a processor with AVX512-BF16"),
+            Self::Gpu(_) if precision == Precision::Mixed => refused("only the CPU engine has so far (--engine cpu)"),
+            Self::Oracle if precision == Precision::Mixed => refused("the oracle does not have"),
+            same => Ok(same),
+        }
+    }
+
+    /// The precision it computes at.
+    pub const fn precision(&self) -> Precision {
+        match self {
+            Self::Cpu { precision, .. } => *precision,
+            Self::Gpu(_) | Self::Oracle => Precision::F32,
+        }
     }
 
     /// Bytes of a dataset that one binding holds.
@@ -74,8 +103,9 @@ impl Engine {
     pub fn describe(&self) -> String {
         match self {
             Self::Gpu(gpu) => gpu.describe(),
-            Self::Cpu { threads: 1 } => "CPU, f32, 1 thread".to_owned(),
-            Self::Cpu { threads } => format!("CPU, f32, {threads} threads"),
+            Self::Cpu { threads, precision } => {
+                format!("CPU, {}, {threads} thread{}", precision.name(), if *threads == 1 { "" } else { "s" })
+            }
             Self::Oracle => "CPU oracle, f64".to_owned(),
         }
     }
@@ -87,8 +117,10 @@ impl Engine {
     pub fn machine(&self, memory: &Memory, lanes: usize, scalars: &[f64], datasets: Vec<Records>) -> Result<Machine> {
         Ok(match self {
             Self::Gpu(gpu) => Machine::Gpu(GpuMachine::new(gpu, memory, lanes, scalars, &datasets)?),
-            Self::Cpu { threads } => Machine::Cpu(CpuMachine::new(memory, lanes, scalars, datasets, *threads)),
-            Self::Oracle => Machine::Oracle(CpuMachine::new(memory, lanes, scalars, datasets, 1)),
+            Self::Cpu { threads, precision } => {
+                Machine::Cpu(CpuMachine::new((memory, lanes, scalars), datasets, *threads, *precision))
+            }
+            Self::Oracle => Machine::Oracle(CpuMachine::new((memory, lanes, scalars), datasets, 1, Precision::F32)),
         })
     }
 }
@@ -219,9 +251,14 @@ pub struct CpuMachine<R> {
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "the same face as the GPU's, where each of these can fail")]
-impl<R: Precision> CpuMachine<R> {
-    fn new(memory: &Memory, lanes: usize, scalars: &[f64], datasets: Vec<Records>, threads: usize) -> Self {
-        let mut memory = CpuMemory::new(memory, lanes);
+impl<R: Twinned> CpuMachine<R> {
+    fn new(
+        (memory, lanes, scalars): (&Memory, usize, &[f64]),
+        datasets: Vec<Records>,
+        threads: usize,
+        precision: Precision,
+    ) -> Self {
+        let mut memory = CpuMemory::new(memory, lanes, precision);
         memory.set_scalars(scalars);
         Self { memory, plans: Vec::new(), datasets, threads }
     }

@@ -6,6 +6,7 @@
 
 pub mod adapter;
 mod aligned;
+pub mod bf16;
 pub mod cpu;
 pub mod footprint;
 pub mod gpu;
@@ -14,6 +15,7 @@ pub mod machine;
 pub mod memory;
 mod packed;
 pub mod plan;
+mod precision;
 pub mod product;
 pub mod profile;
 mod readback;
@@ -26,5 +28,6 @@ pub use kernel::{Context, Field, Kernel, NONE, Operation, Problem, Shader, Varia
 pub use machine::{Engine, Machine, PlanId, Records};
 pub use memory::{Arena, Memory, Region, padded};
 pub use plan::{Plan, PlanBuilder};
+pub use precision::Precision;
 pub use profile::Profile;
 pub use real::{Real, gelu};

@@ -6,10 +6,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::aligned::Aligned;
+use super::bf16;
 use super::kernel::PackedRead;
 use super::memory::{Arena, Region};
 use super::plan::Op;
-use super::product::{self, Element};
+use super::precision::Precision;
+use super::product::{self, Element, Factors};
 
 /// The packed weights of every lane.
 #[derive(Debug, Default)]
@@ -22,6 +24,7 @@ pub struct Packed<R> {
     /// Elements, and number of panels, of one lane.
     lane: (usize, usize),
     lanes: usize,
+    precision: Precision,
 }
 
 /// Where one matrix's panels lie in a lane's share.
@@ -34,6 +37,7 @@ struct Matrix {
     first: (usize, usize),
     /// Number of panels.
     count: usize,
+    factors: Factors,
 }
 
 impl Matrix {
@@ -56,18 +60,19 @@ pub fn packed_read(op: &Op) -> Option<(Region, bool)> {
 
 impl<R: Element> Packed<R> {
     /// None, for `lanes` lanes.
-    pub fn new(lanes: usize) -> Self {
-        Self { matrices: Vec::new(), panels: Aligned::default(), fresh: Vec::new(), lane: (0, 0), lanes }
+    pub fn new(lanes: usize, precision: Precision) -> Self {
+        Self { matrices: Vec::new(), panels: Aligned::default(), fresh: Vec::new(), lane: (0, 0), lanes, precision }
     }
 
     /// Lays out the panels of what `ops` read, beside those laid out before. Nothing is allocated.
     pub fn lay_out(&mut self, ops: &[Op]) {
         for (region, transposed) in ops.iter().filter_map(packed_read) {
             if self.find(region, transposed).is_none() {
-                let mut matrix = Matrix { region, transposed, first: self.lane, count: 0 };
+                let factors = bf16::factors(self.precision, (region.rows, region.padded_cols()));
+                let mut matrix = Matrix { region, transposed, first: self.lane, count: 0, factors };
                 let (depth, cols) = matrix.shape();
                 matrix.count = cols.div_ceil(product::panel_width::<R>());
-                self.lane.0 += matrix.count * depth * product::panel_width::<R>();
+                self.lane.0 += matrix.count * product::panel_elements::<R>(depth, factors);
                 self.lane.1 += matrix.count;
                 self.matrices.push(matrix);
             }
@@ -137,7 +142,7 @@ impl<R: Element> Packed<R> {
     /// `panels` is [`Packed::address`] and still valid, `weights` reaches as far as the matrix, nobody writes either meanwhile,
     /// and nobody else fills this panel.
     pub unsafe fn fill(&self, panels: *mut R, (matrix, panel): (usize, usize), lane: usize, weights: *const R) {
-        let Matrix { region, first, transposed, .. } = self.matrices[matrix];
+        let Matrix { region, first, transposed, factors, .. } = self.matrices[matrix];
         if self.fresh[lane * self.lane.1 + first.1 + panel].swap(true, Ordering::Relaxed) {
             return;
         }
@@ -148,8 +153,8 @@ impl<R: Element> Packed<R> {
         // SAFETY: the matrix's part of `weights`, and this panel.
         unsafe {
             let from = weights.add(region.offset as usize + col * strides.1);
-            let to = panels.add(lane * self.lane.0 + first.0 + panel * depth * width);
-            product::pack(to, from, strides, (depth, width.min(cols - col)));
+            let to = panels.add(lane * self.lane.0 + first.0 + panel * product::panel_elements::<R>(depth, factors));
+            product::pack(to, from, strides, (depth, width.min(cols - col)), factors);
         }
     }
 

@@ -9,6 +9,7 @@ use std::marker::PhantomData;
 use pulp::Simd;
 
 use super::aligned::Aligned;
+use super::bf16;
 
 /// A factor of a matrix product, by address.
 #[derive(Clone, Copy, Debug)]
@@ -50,10 +51,29 @@ pub trait Element: bytemuck::Pod + Default + Send {
     fn mul_add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>) -> Self::Vector<S>;
     /// Runs `work` with this thread's space for packed factors.
     fn with_panel<T>(work: impl FnOnce(&mut Aligned<Self>) -> T) -> T;
+    /// As [`product`], of rounded factors.
+    ///
+    /// # Safety
+    /// As for [`product`], with [`Factors::Rounded`].
+    unsafe fn rounded_product(out: MutOperand<Self>, lhs: Operand<Self>, rhs: Right<Self>);
+    /// As [`pack`], rounded; where that differs, into [`bf16::panel_words`].
+    ///
+    /// # Safety
+    /// As for [`pack`], with [`Factors::Rounded`].
+    unsafe fn pack_rounded(to: *mut Self, from: *const Self, strides: (usize, usize), shape: (usize, usize));
+}
+
+/// How a product takes its factors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Factors {
+    /// As they are.
+    Whole,
+    /// Rounded to bfloat16, if they are of f32.
+    Rounded,
 }
 
 macro_rules! element {
-    ($number:ident, $vector:ident, $splat:ident, $mul_add:ident) => {
+    ($number:ident, $vector:ident, $splat:ident, $mul_add:ident, $rounded_product:path, $pack_rounded:path) => {
         impl Element for $number {
             type Vector<S: Simd> = S::$vector;
             #[inline(always)]
@@ -70,11 +90,19 @@ macro_rules! element {
                 }
                 PANEL.with_borrow_mut(work)
             }
+            unsafe fn rounded_product(out: MutOperand<Self>, lhs: Operand<Self>, rhs: Right<Self>) {
+                // SAFETY: the same promise.
+                unsafe { $rounded_product(out, lhs, rhs) }
+            }
+            unsafe fn pack_rounded(to: *mut Self, from: *const Self, strides: (usize, usize), shape: (usize, usize)) {
+                // SAFETY: the same promise.
+                unsafe { $pack_rounded(to, from, strides, shape) }
+            }
         }
     };
 }
-element!(f32, f32s, splat_f32s, mul_add_e_f32s);
-element!(f64, f64s, splat_f64s, mul_add_e_f64s);
+element!(f32, f32s, splat_f32s, mul_add_e_f32s, bf16::product, bf16::pack);
+element!(f64, f64s, splat_f64s, mul_add_e_f64s, whole_product, pack_whole);
 
 /// Depth of a panel that is packed for one product: at f32 and 32 columns 64 KiB, which the second-level cache holds beside
 /// the left factor's rows.
@@ -113,8 +141,17 @@ const fn lanes<S: Simd, R: Element>() -> usize {
 /// `out = lhs * rhs`, on one thread.
 ///
 /// # Safety
-/// Every element named by the operands' shapes and strides is valid, and `out` shares none with the factors.
-pub unsafe fn product<R: Element>(out: MutOperand<R>, lhs: Operand<R>, rhs: Right<R>) {
+/// Every element named by the operands' shapes and strides is valid, and `out` shares none with the factors. Panels are packed
+/// for the same `factors`; if those are rounded, the processor is [`bf16::available`].
+pub unsafe fn product<R: Element>(out: MutOperand<R>, lhs: Operand<R>, rhs: Right<R>, factors: Factors) {
+    // SAFETY: the caller's promise.
+    match factors {
+        Factors::Whole => unsafe { whole_product(out, lhs, rhs) },
+        Factors::Rounded => unsafe { R::rounded_product(out, lhs, rhs) },
+    }
+}
+
+unsafe fn whole_product<R: Element>(out: MutOperand<R>, lhs: Operand<R>, rhs: Right<R>) {
     R::with_panel(|space| pulp::Arch::new().dispatch(Run(out, lhs, rhs, space)));
 }
 
@@ -176,8 +213,25 @@ unsafe fn panels<S: Simd, R: Element>(simd: S, out: MutOperand<R>, lhs: Operand<
 /// [`panel_width`] to a row, with zeros behind them.
 ///
 /// # Safety
-/// The elements are valid, `to` has room, and the two do not overlap.
-pub unsafe fn pack<R: Element>(to: *mut R, from: *const R, strides: (usize, usize), (depth, cols): (usize, usize)) {
+/// The elements are valid, `to` has room for [`panel_elements`], and the two do not overlap; if the factors are rounded, the
+/// processor is [`bf16::available`].
+pub unsafe fn pack<R: Element>(to: *mut R, from: *const R, strides: (usize, usize), shape: (usize, usize), factors: Factors) {
+    // SAFETY: the caller's promise.
+    match factors {
+        Factors::Whole => unsafe { pack_whole(to, from, strides, shape) },
+        Factors::Rounded => unsafe { R::pack_rounded(to, from, strides, shape) },
+    }
+}
+
+/// Elements of a panel of this depth.
+pub fn panel_elements<R: Element>(depth: usize, factors: Factors) -> usize {
+    match factors {
+        Factors::Rounded if size_of::<R>() == size_of::<f32>() => bf16::panel_words(depth),
+        _ => depth * panel_width::<R>(),
+    }
+}
+
+unsafe fn pack_whole<R: Element>(to: *mut R, from: *const R, strides: (usize, usize), (depth, cols): (usize, usize)) {
     struct Pack<R>(*mut R, *const R, (usize, usize), (usize, usize));
     impl<R: Element> pulp::WithSimd for Pack<R> {
         type Output = ();
@@ -355,7 +409,14 @@ mod tests {
                 let stride = cols + 3;
                 let mut out = vec![f32::NAN; rows * stride];
                 // SAFETY: the vectors have these shapes.
-                unsafe { product(MutOperand { data: out.as_mut_ptr(), shape: (rows, cols), stride }, a, Right::Plain(b)) };
+                unsafe {
+                    product(
+                        MutOperand { data: out.as_mut_ptr(), shape: (rows, cols), stride },
+                        a,
+                        Right::Plain(b),
+                        Factors::Whole,
+                    )
+                };
                 let expected = expected(a, b);
                 for (i, row) in out.chunks(stride).enumerate() {
                     assert_eq!(row[..cols], expected[i * cols..][..cols], "row {i} of {rows} x {depth} x {cols}, {left} {right}");
@@ -376,7 +437,7 @@ mod tests {
         let out = |data: &mut Vec<f32>| MutOperand { data: data.as_mut_ptr(), shape: (rows, cols), stride: cols };
         let Some(simd) = pulp::x86::V3::try_new() else { return };
         // SAFETY: the vectors have these shapes.
-        unsafe { product(out(&mut wide), a, Right::Plain(b)) };
+        unsafe { product(out(&mut wide), a, Right::Plain(b), Factors::Whole) };
         Simd::vectorize(simd, Run(out(&mut narrow), a, Right::Plain(b), &mut Aligned::default()));
         assert_eq!(wide, narrow);
     }

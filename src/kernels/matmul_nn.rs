@@ -154,6 +154,7 @@ impl Operation for MatmulNn {
                     strides: (p.a_stride as usize, 1),
                 },
                 cx.packed((p.b, p.depth), false).map_or_else(|| Right::Plain(b()), Right::Panels),
+                cx.factors((p.depth, padded(p.cols))),
             );
         }
         for row in first..end {

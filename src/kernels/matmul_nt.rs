@@ -72,6 +72,7 @@ impl Operation for MatmulNt {
                     strides: (p.a_stride as usize, 1),
                 },
                 cx.packed((p.b, p.cols), true).map_or_else(|| Right::Plain(b()), Right::Panels),
+                cx.factors((p.cols, p.depth)),
             );
         }
         if p.factor == NONE {

@@ -73,6 +73,7 @@ impl Operation for MatmulTn {
                     shape: (p.depth as usize, cols as usize),
                     strides: (p.b_stride as usize, 1),
                 }),
+                cx.factors((p.rows, p.cols)),
             );
         }
         if row == 0 {

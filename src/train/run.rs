@@ -8,6 +8,7 @@ use super::checkpoint::{Identity, short_hash};
 use super::lock::Lock;
 use crate::agents::AgentConfig;
 use crate::data::{Dataset, LoadOptions};
+use crate::engine::Precision;
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -50,6 +51,9 @@ pub struct RunConfig {
     /// Whether TensorBoard files are written.
     #[serde(default)]
     pub tensorboard: bool,
+    /// Of what numbers large matrix products are made.
+    #[serde(default)]
+    pub precision: Precision,
     /// The preset that the settings began with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preset: Option<String>,
@@ -75,6 +79,7 @@ impl RunConfig {
             save_every: 10_000,
             keep_every: 0,
             tensorboard: false,
+            precision: Precision::F32,
             preset: None,
             agent,
         }

@@ -92,12 +92,13 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// A new run in folder `out`.
+    /// A new run in folder `out`, at the settings' precision.
     ///
     /// # Errors
-    /// Bad settings, bad data, a folder that has a run or cannot be written; on a GPU also limits and memory.
+    /// Bad settings, a precision that the engine does not have, bad data, a folder that has a run or cannot be written; on a GPU also limits and memory.
     pub fn create(config: RunConfig, engine: &Engine, out: &Path) -> Result<Self> {
         config.check()?;
+        let engine = &engine.clone().at(config.precision)?;
         let (dataset, validation) = load(&config)?;
         let agent = Agent::new(engine, &config.agent, (&dataset, validation.as_ref()), &config.seeds)?;
         files::expect_space(out, FAILED_SAVES.into(), checkpoint::bytes(&agent))?;
@@ -118,6 +119,7 @@ impl Trainer {
             config.steps = steps;
         }
         config.check()?;
+        let engine = &engine.clone().at(config.precision)?;
         let (dataset, validation) = load(&config)?;
         let mut agent = Agent::new(engine, &config.agent, (&dataset, validation.as_ref()), &config.seeds)?;
         let notes = restore(&folder, &mut agent, &config.identity(&dataset))?;

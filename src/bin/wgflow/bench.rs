@@ -120,7 +120,7 @@ impl Bench {
         let mut rounds = Rounds::warm(subject, self.seconds)?;
         let (mut times, mut peaks) = (Vec::new(), Vec::new());
         for _ in 0..self.rounds {
-            if let Engine::Cpu { threads } = engine {
+            if let Engine::Cpu { threads, .. } = engine {
                 peaks.push(peak::gflops(*threads, self.seconds / 4));
             }
             times.push(rounds.round()?);
@@ -150,7 +150,7 @@ impl Bench {
             lanes,
             engine: if matches!(engine, Engine::Gpu(_)) { "gpu" } else { "cpu" },
             device,
-            threads: if let Engine::Cpu { threads } = engine { Some(*threads) } else { None },
+            threads: if let Engine::Cpu { threads, .. } = engine { Some(*threads) } else { None },
             min_ms: rounds_ms.iter().copied().fold(f64::INFINITY, f64::min),
             max_ms: rounds_ms.iter().copied().fold(0.0, f64::max),
             rounds_ms,

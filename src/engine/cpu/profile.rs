@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{CpuMemory, Precision, Task, Work, work};
+use super::{CpuMemory, Task, Twinned, Work, work};
 use crate::engine::plan::Plan;
 use crate::engine::profile::{Doing, Profile, Span};
 
@@ -39,7 +39,7 @@ impl Watch for Notes {
     }
 }
 
-impl<R: Precision> CpuMemory<R> {
+impl<R: Twinned> CpuMemory<R> {
     /// Runs `plan` as [`CpuMemory::run`] does, and tells where the time went.
     pub fn profile(&mut self, plan: &Plan, updates: u32, threads: usize) -> Profile {
         let begin = Instant::now();

@@ -1,0 +1,193 @@
+//! Mixed precision: products of rounded factors, and what they make of an update and of a training. On a processor without
+//! the instructions these tests are ignored.
+
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use wgflow::agents::gfp::PolicyAggregate;
+use wgflow::agents::{Agent, AgentConfig, GfpConfig};
+use wgflow::data::{Dataset, Layout, Parts};
+use wgflow::engine::bf16::{WIDTH, available, pack, panel_words, product};
+use wgflow::engine::product::{MutOperand, Operand, Right};
+use wgflow::engine::{Arena, Engine, Precision, Records};
+
+/// Rounded to bfloat16, ties to even.
+fn rounded(x: f32) -> f32 {
+    let bits = x.to_bits();
+    f32::from_bits((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff_0000)
+}
+
+fn numbers(count: usize, salt: usize) -> Vec<f32> {
+    (0..count).map(|i| ((i * 7919 + salt * 104_729) % 2003) as f32 / 1001.5 - 1.0).collect()
+}
+
+fn operand(data: &[f32], (rows, cols): (usize, usize), transposed: bool) -> Operand<f32> {
+    let operand = |shape: (usize, usize)| Operand { data: data.as_ptr(), shape, strides: (shape.1, 1) };
+    if transposed { operand((cols, rows)).transposed() } else { operand((rows, cols)) }
+}
+
+/// An element of the product of the rounded factors, with its sum at f64, and the sum of the absolute values.
+fn expected(a: Operand<f32>, b: Operand<f32>, i: usize, j: usize) -> (f64, f64) {
+    // SAFETY: inside the operands.
+    let at = |o: Operand<f32>, i, j| f64::from(rounded(unsafe { *o.data.add(i * o.strides.0 + j * o.strides.1) }));
+    let products = (0..a.shape.1).map(|k| at(a, i, k) * at(b, k, j));
+    products.fold((0.0, 0.0), |(sum, size), x| (sum + x, size + f64::abs(x)))
+}
+
+fn every_shape() -> Result<(), Failed> {
+    for (rows, depth, cols) in [
+        (1, 1, 1),
+        (3, 5, 7),
+        (8, 16, 32),
+        (9, 33, 65),
+        (4, 40, 96),
+        (2, 1100, 33),
+        (70, 513, 40),
+        (17, 2050, 12),
+        (256, 256, 64),
+    ] {
+        for (left, right) in [(false, false), (false, true), (true, false), (true, true)] {
+            one_shape((rows, depth, cols), (left, right))
+                .map_err(|problem| format!("{rows} x {depth} x {cols}, transposed: {left}, {right}: {problem}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn one_shape((rows, depth, cols): (usize, usize, usize), (left, right): (bool, bool)) -> Result<(), String> {
+    let (a, b) = (numbers(rows * depth, 1), numbers(depth * cols, 2));
+    let (a, b) = (operand(&a, (rows, depth), left), operand(&b, (depth, cols), right));
+    let stride = cols + 3;
+    let [mut plain, mut packed] = [0, 1].map(|_| vec![f32::NAN; rows * stride]);
+    let out = |data: &mut Vec<f32>| MutOperand { data: data.as_mut_ptr(), shape: (rows, cols), stride };
+    let mut panels = vec![f32::NAN; cols.div_ceil(WIDTH) * panel_words(depth)];
+    // SAFETY: the vectors have these shapes.
+    unsafe {
+        product(out(&mut plain), a, Right::Plain(b));
+        for (panel, to) in panels.chunks_exact_mut(panel_words(depth)).enumerate() {
+            let col = panel * WIDTH;
+            pack(to.as_mut_ptr(), b.data.add(col * b.strides.1), b.strides, (depth, WIDTH.min(cols - col)));
+        }
+        product(out(&mut packed), a, Right::Panels(panels.as_ptr()));
+    }
+    for (i, row) in plain.chunks(stride).enumerate() {
+        for (j, found) in row[..cols].iter().enumerate() {
+            let (sum, size) = expected(a, b, i, j);
+            // A sum of many numbers of one sign loses a little at each step.
+            if (f64::from(*found) - sum).abs() > 1e-6 * size * (depth as f64 / 256.0).max(1.0) {
+                return Err(format!("({i}, {j}) is {found}, not {sum}"));
+            }
+        }
+        if !row[cols..].iter().all(|x| x.is_nan()) {
+            return Err(format!("written beside row {i}"));
+        }
+    }
+    let same = plain.iter().zip(&packed).all(|(a, b)| a.to_bits() == b.to_bits());
+    if same { Ok(()) } else { Err("packed before gives other bits".to_owned()) }
+}
+
+fn not_a_number() -> Result<(), Failed> {
+    for bad in [f32::NAN, f32::from_bits(0x7f80_0001), f32::from_bits(0xffff_ffff), f32::INFINITY] {
+        let (a, b, mut c) = ([1.0, bad, 0.5, 0.25], [1.0, 0.0, 2.0, 3.0], [0f32]);
+        let (a, b) = (operand(&a, (1, 4), false), operand(&b, (4, 1), false));
+        // SAFETY: these shapes.
+        unsafe { product(MutOperand { data: c.as_mut_ptr(), shape: (1, 1), stride: 1 }, a, Right::Plain(b)) };
+        if !c[0].is_nan() {
+            return Err(format!("{bad} times zero gives {}", c[0]).into());
+        }
+    }
+    Ok(())
+}
+
+const LAYOUT: Layout = Layout { obs_dim: 5, action_dim: 3 };
+
+fn records() -> Records {
+    let record = LAYOUT.record() as usize;
+    let mut values: Vec<f32> = numbers(300 * record, 5).iter().map(|x| 0.9 * x).collect();
+    for out in values.chunks_exact_mut(record) {
+        out[LAYOUT.reward_mask() as usize + 1] = 1.0;
+    }
+    Records { values: Arc::new(values), record: LAYOUT.record() }
+}
+
+/// The gradient of the first update of GFP, over all nets.
+fn gradient(engine: &Engine) -> Vec<f64> {
+    let mut config = GfpConfig::default();
+    (config.common.hidden, config.common.batch) = (vec![128; 3], 128);
+    let mut agent = Agent::on_records(engine, &AgentConfig::Gfp(config), LAYOUT, (records(), None), &[7]).unwrap();
+    agent.update(1).unwrap();
+    let parameters = agent.blueprint().parameters.clone();
+    let mut region = parameters.whole(Arena::Training);
+    region.cols = parameters.memory.trained();
+    agent.machine().read(region, 0).unwrap()
+}
+
+/// Rounding has 8 bits, so one factor is off by 2^-9 at most; over an update the errors of many average out and those of
+/// several layers add up.
+fn close_to_f32() -> Result<(), Failed> {
+    let whole = gradient(&Engine::cpu(Some(1)));
+    let mixed = gradient(&Engine::cpu(Some(1)).at(Precision::Mixed).unwrap());
+    let norm = |of: &mut dyn Iterator<Item = f64>| of.map(|x| x * x).sum::<f64>().sqrt();
+    let error = norm(&mut whole.iter().zip(&mixed).map(|(a, b)| a - b)) / norm(&mut whole.iter().copied());
+    println!("relative error of the gradient {error:.2e}");
+    if (1e-5..2e-2).contains(&error) { Ok(()) } else { Err(format!("the gradients differ by {error:.2e}").into()) }
+}
+
+/// The bandit of `learning.rs`, made harder by wider nets: the best action is linear in the state.
+fn bandit() -> Dataset {
+    let count = 4_000;
+    let states = numbers(2 * count, 11);
+    let mut seed = 1u64;
+    let mut uniform = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    };
+    let actions: Vec<f32> = (0..2 * count).map(|_| uniform()).collect();
+    let rewards = states.chunks_exact(2).zip(actions.chunks_exact(2)).map(|(s, a)| reward(s, a)).collect();
+    let parts = Parts {
+        name: "bandit".to_owned(),
+        obs_dim: 2,
+        action_dim: 2,
+        next_observations: states.clone(),
+        observations: states,
+        actions,
+        rewards,
+        masks: vec![0.0; count],
+        terminals: vec![true; count],
+        ..Default::default()
+    };
+    Dataset::from_parts(parts).unwrap()
+}
+
+fn reward(state: &[f32], action: &[f32]) -> f32 {
+    -((action[0] - 0.7 * state[0]).powi(2) + (action[1] + 0.7 * state[1]).powi(2))
+}
+
+/// Uniform actions earn about -1 here; the best 0.
+fn learns() -> Result<(), Failed> {
+    let mut config = GfpConfig { eta: vec![0.01], alpha: vec![0.1], target_agg: PolicyAggregate::Actor, ..Default::default() };
+    let common = &mut config.common;
+    (common.hidden, common.learning_rate, common.tau) = (vec![64, 64], vec![2e-3], vec![0.02]);
+    let engine = Engine::cpu(None).at(Precision::Mixed).unwrap();
+    let mut agent = Agent::new(&engine, &AgentConfig::Gfp(config), (&bandit(), None), &[0]).unwrap();
+    agent.update(1_500).unwrap();
+    let states = numbers(400, 77);
+    let mut policy = agent.policy("actor", 0, 200).unwrap();
+    let noise = vec![0.0; 200 * policy.noise_cols() as usize];
+    let actions = policy.act(&states, &noise).unwrap();
+    let rewards = states.chunks_exact(2).zip(actions.chunks_exact(2)).map(|(s, a)| f64::from(reward(s, a)));
+    let mean = rewards.sum::<f64>() / 200.0;
+    println!("mean reward {mean:.4}");
+    if mean > -0.1 { Ok(()) } else { Err(format!("the actor earns {mean}").into()) }
+}
+
+fn main() {
+    let trial = |name: &str, test: fn() -> Result<(), Failed>| Trial::test(name, test).with_ignored_flag(!available());
+    let trials = vec![
+        trial("products of rounded factors are summed at f32 in every shape", every_shape),
+        trial("what is no number stays none", not_a_number),
+        trial("an update's gradient is close to that at f32", close_to_f32),
+        trial("gfp learns", learns),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}
