@@ -1,9 +1,15 @@
 //! Mixed precision: products of rounded factors, and what they make of an update and of a training. On a processor without
 //! the instructions these tests are ignored.
 
+#[path = "common/folder.rs"]
+mod folder;
+
+use std::process::Command;
 use std::sync::Arc;
 
+use folder::Folder;
 use libtest_mimic::{Arguments, Failed, Trial};
+use wgflow::Error;
 use wgflow::agents::gfp::PolicyAggregate;
 use wgflow::agents::{Agent, AgentConfig, GfpConfig};
 use wgflow::data::{Dataset, Layout, Parts};
@@ -73,8 +79,8 @@ fn one_shape((rows, depth, cols): (usize, usize, usize), (left, right): (bool, b
     for (i, row) in plain.chunks(stride).enumerate() {
         for (j, found) in row[..cols].iter().enumerate() {
             let (sum, size) = expected(a, b, i, j);
-            // A sum of many numbers of one sign loses a little at each step.
-            if (f64::from(*found) - sum).abs() > 1e-6 * size * (depth as f64 / 256.0).max(1.0) {
+            // Each step of a sum may lose half a unit of the last place.
+            if (f64::from(*found) - sum).abs() > 2f64.powi(-24) * depth.max(4) as f64 * size {
                 return Err(format!("({i}, {j}) is {found}, not {sum}"));
             }
         }
@@ -181,6 +187,41 @@ fn learns() -> Result<(), Failed> {
     if mean > -0.1 { Ok(()) } else { Err(format!("the actor earns {mean}").into()) }
 }
 
+const DATA: &str = "data/pointmaze-medium-navigate/pointmaze-medium-navigate-v0.slim.npz";
+
+fn wgflow(arguments: &str) -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_wgflow")).args(arguments.split_whitespace()).output().unwrap();
+    (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+}
+
+/// The precision is a setting of the run: whoever resumes it need not name it, and may not change it.
+fn a_run_keeps_its_precision() -> Result<(), Failed> {
+    let folder = Folder::new("mixed-run");
+    let out = folder.join("run").display().to_string();
+    let start =
+        format!("train --algo gfp --data {DATA} --task 3 --hidden 64,64 --batch 32 --engine cpu --threads 1 --episodes 1");
+    let commands = [
+        (format!("{start} --steps 3 --precision mixed --out {out}"), true, "engine: CPU, mixed, 1 thread"),
+        (format!("train --resume {out} --steps 5 --engine cpu --threads 1"), true, "engine: CPU, mixed, 1 thread"),
+        (format!("train --resume {out} --steps 7 --engine cpu --precision f32"), false, "--precision"),
+        (format!("bench-act {out} --precision mixed --rounds 1 --seconds 0"), true, "mixed, on at most"),
+    ];
+    for (command, succeeds, told) in commands {
+        let (succeeded, text) = wgflow(&command);
+        if succeeded != succeeds || !text.contains(told) {
+            return Err(format!("{command}: expected {told:?}, found\n{text}").into());
+        }
+    }
+    Ok(())
+}
+
+fn only_the_cpu_engine_has_it() -> Result<(), Failed> {
+    match Engine::Oracle.at(Precision::Mixed) {
+        Err(Error::Setting { .. }) => Ok(()),
+        other => Err(format!("{other:?}").into()),
+    }
+}
+
 fn main() {
     let trial = |name: &str, test: fn() -> Result<(), Failed>| Trial::test(name, test).with_ignored_flag(!available());
     let trials = vec![
@@ -188,6 +229,8 @@ fn main() {
         trial("what is no number stays none", not_a_number),
         trial("an update's gradient is close to that at f32", close_to_f32),
         trial("gfp learns", learns),
+        trial("a run keeps its precision", a_run_keeps_its_precision),
+        Trial::test("only the cpu engine has it", only_the_cpu_engine_has_it),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

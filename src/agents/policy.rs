@@ -6,7 +6,7 @@ use super::config::Dims;
 use super::parameters::Parameters;
 use super::recorder::fixed_scalar;
 use super::{AgentConfig, Algorithm, with_algorithm};
-use crate::engine::{Arena, Engine, Machine, PlanBuilder, PlanId, Region};
+use crate::engine::{Arena, Engine, Machine, PlanBuilder, PlanId, Precision, Region};
 use crate::error::{Error, Result};
 use crate::kernels::matmul_nn::Epilogue;
 use crate::kernels::random::{counter, key, normal_pair, philox, stream};
@@ -126,6 +126,16 @@ impl Policy {
         }
         let ActRecorder { observations, noise, path, probes, .. } = r;
         Ok(Self { machine, plan, observations, noise, path, action, probes, dims })
+    }
+
+    /// The same policy at another precision. Mixed halves the weights that an act reads, which is what takes the time for few
+    /// states; actions then differ by about a thousandth.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the processor does not have it.
+    pub fn at(mut self, precision: Precision) -> Result<Self> {
+        self.machine.set_precision(precision)?;
+        Ok(self)
     }
 
     /// States acted on at once.

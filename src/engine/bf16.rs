@@ -70,9 +70,9 @@ pub unsafe fn pack(to: *mut f32, from: *const f32, strides: (usize, usize), (dep
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m512, __m512bh, __m512i, __mmask16, _mm512_cvtepu16_epi32, _mm512_cvtneps_pbh, _mm512_dpbf16_ps, _mm512_loadu_si512,
-        _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_or_si512, _mm512_set1_epi32, _mm512_setzero_ps, _mm512_slli_epi32,
-        _mm512_storeu_si512,
+        __m256bh, __m256i, __m512, __m512bh, __m512i, __mmask16, _mm512_cvtepu16_epi32, _mm512_cvtneps_pbh, _mm512_dpbf16_ps,
+        _mm512_loadu_si512, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_or_si512, _mm512_set1_epi32, _mm512_setzero_ps,
+        _mm512_slli_epi32, _mm512_storeu_si512,
     };
     use std::mem::transmute;
 
@@ -115,7 +115,14 @@ mod x86 {
                             shape: (TILE.min(rows - row), cols),
                             stride: out.stride,
                         };
-                        tile(out, (left.add(row * strides.0), strides), right, depth.div_ceil(2), first > 0);
+                        let left = (left.add(row * strides.0).cast_const(), strides);
+                        let (pairs, goes_on) = (depth.div_ceil(2), first > 0);
+                        match out.shape.0 {
+                            1 => tile::<1>(out, left, right, pairs, goes_on),
+                            2 => tile::<2>(out, left, right, pairs, goes_on),
+                            3 | 4 => tile::<4>(out, left, right, pairs, goes_on),
+                            _ => tile::<TILE>(out, left, right, pairs, goes_on),
+                        }
                     }
                 }
             }
@@ -128,19 +135,19 @@ mod x86 {
         if count >= LANES { !0 } else { (1 << count) - 1 }
     }
 
-    /// Eight rows by two vectors of columns, whose sums stay in registers. Rows of `left` past the last of `out` are not
+    /// `ROWS` rows by two vectors of columns, whose sums stay in registers. Rows of `left` past the last of `out` are not
     /// stored; there must be some to read.
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     #[inline]
-    unsafe fn tile(
+    unsafe fn tile<const ROWS: usize>(
         out: MutOperand<f32>,
         (left, strides): (*const u32, (usize, usize)),
         right: *const u32,
         pairs: usize,
         goes_on: bool,
     ) {
-        let masks = [mask(out.shape.1), mask(out.shape.1.saturating_sub(LANES))];
-        let mut sums = [[_mm512_setzero_ps(); 2]; TILE];
+        let masks = [0, 1].map(|v| mask(out.shape.1.saturating_sub(v * LANES)));
+        let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
         // SAFETY: the caller's promise; nothing is read or written where a mask is zero.
         unsafe {
             let place = |r: usize, v: usize| out.data.wrapping_add(r * out.stride + v * LANES);
@@ -159,8 +166,9 @@ mod x86 {
             }
             for (r, sums) in sums.iter().enumerate() {
                 if r < out.shape.0 {
-                    _mm512_mask_storeu_ps(place(r, 0), masks[0], sums[0]);
-                    _mm512_mask_storeu_ps(place(r, 1), masks[1], sums[1]);
+                    for v in [0, 1] {
+                        _mm512_mask_storeu_ps(place(r, v), masks[v], sums[v]);
+                    }
                 }
             }
         }
@@ -178,7 +186,8 @@ mod x86 {
     #[inline]
     unsafe fn pairs(low: __m512, high: __m512) -> __m512i {
         // SAFETY: both are 32 bytes.
-        let [low, high] = [low, high].map(|x| unsafe { _mm512_cvtepu16_epi32(transmute(_mm512_cvtneps_pbh(x))) });
+        let [low, high] =
+            [low, high].map(|x| unsafe { _mm512_cvtepu16_epi32(transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(x))) });
         _mm512_or_si512(low, _mm512_slli_epi32::<16>(high))
     }
 
@@ -222,7 +231,7 @@ mod x86 {
             // SAFETY: the caller's promise, and the mask.
             unsafe {
                 let rounded = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask(count - k), from.add(k)));
-                to.add(k / 2).cast::<[u32; LANES / 2]>().write_unaligned(transmute(rounded));
+                to.add(k / 2).cast::<[u32; LANES / 2]>().write_unaligned(transmute::<__m256bh, [u32; LANES / 2]>(rounded));
             }
         }
     }

@@ -68,6 +68,11 @@ impl<R: Twinned> CpuMemory<R> {
         }
     }
 
+    /// Computes at another precision from now on, which the processor has.
+    pub(super) fn set_precision(&mut self, precision: Precision) {
+        (self.precision, self.packed) = (precision, Packed::new(self.lanes, precision));
+    }
+
     /// Number of lanes.
     pub const fn lanes(&self) -> usize {
         self.lanes

@@ -71,14 +71,10 @@ impl Engine {
     /// # Errors
     /// [`Error::Setting`] where it does not have that precision.
     pub fn at(self, precision: Precision) -> Result<Self> {
-        let refused = |found: &str| {
-            Err(Error::setting("precision", "f32", format!("{}, which {found}", precision.name()), "leave --precision mixed out"))
-        };
         match self {
             Self::Cpu { threads, .. } if precision == Precision::F32 || bf16::available() => Ok(Self::Cpu { threads, precision }),
-            Self::Cpu { .. } => refused("needs a processor with AVX512-BF16"),
-            Self::Gpu(_) if precision == Precision::Mixed => refused("only the CPU engine has so far (--engine cpu)"),
-            Self::Oracle if precision == Precision::Mixed => refused("the oracle does not have"),
+            Self::Cpu { .. } => Err(refused("needs a processor with AVX512-BF16, which this one is not")),
+            Self::Gpu(_) | Self::Oracle if precision == Precision::Mixed => Err(refused("only the CPU engine has so far")),
             same => Ok(same),
         }
     }
@@ -123,6 +119,11 @@ impl Engine {
             Self::Oracle => Machine::Oracle(CpuMachine::new((memory, lanes, scalars), datasets, 1, Precision::F32)),
         })
     }
+}
+
+/// That mixed precision is not to be had, because `reason`.
+fn refused(reason: &str) -> Error {
+    Error::setting("precision", "f32", format!("mixed, which {reason}"), "leave --precision out")
 }
 
 /// Which of a machine's plans.
@@ -216,6 +217,24 @@ impl Machine {
     pub fn write_words(&mut self, region: Region, lane: usize, values: &[u32]) -> Result<()> {
         check_len(region, values.len())?;
         on_each!(self, m => m.write_words(region, lane, values))
+    }
+
+    /// Computes at another precision from now on.
+    ///
+    /// # Errors
+    /// As [`Engine::at`].
+    pub fn set_precision(&mut self, precision: Precision) -> Result<()> {
+        match self {
+            Self::Cpu(machine) => {
+                Engine::cpu(None).at(precision)?;
+                machine.memory.set_precision(precision);
+            }
+            Self::Gpu(_) | Self::Oracle(_) if precision == Precision::Mixed => {
+                return Err(refused("only the CPU engine has so far"));
+            }
+            Self::Gpu(_) | Self::Oracle(_) => {}
+        }
+        Ok(())
     }
 
     /// Number of lanes.

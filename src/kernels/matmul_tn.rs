@@ -4,7 +4,7 @@ use super::prelude::*;
 use crate::engine::product::{MutOperand, Operand, Right, product};
 
 /// Rows and columns of a block: tall, so that a packed panel of b serves many rows.
-const BLOCK: (u32, u32) = (256, 64);
+const BLOCK: (u32, u32) = (256, 128);
 
 problem! {
     /// out = a^T b; sums = sum over the rows of b.

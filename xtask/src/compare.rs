@@ -154,14 +154,12 @@ fn updates(work: Work, root: &Path, wgflow: &Path, options: &Options) -> Result<
         command.args(peers::own(work, options)).args(["--seconds", &options.seconds.to_string()]);
         command
     };
-    let ours = own(wgflow);
-    let before = options.before.as_deref().map(own);
     let about = match work {
         Work::Mlp => "one training step of a plain net (33 -> 4x512 -> 5, batch 256, squared loss, Adam)".to_owned(),
         _ => format!("one update of {} (obs 28, act 5, 4x512, batch 256, M = 10)", label(work)),
     };
     let lanes = if options.lanes == 1 { String::new() } else { format!(" of {} lanes at once", options.lanes) };
-    let candidates = candidates((ours, before), peers::updates(work, options), root, options, options.seconds);
+    let candidates = candidates((wgflow, &own), peers::updates(work, options), root, options, options.seconds);
     compared(peers::name(work), format!("{about}{lanes}"), candidates, options)
 }
 
@@ -174,17 +172,22 @@ const fn label(work: Work) -> &'static str {
     }
 }
 
-/// wgflow first, then the peers.
+/// wgflow first, at each precision, then the peers. `own` is how a wgflow is started.
 fn candidates(
-    (ours, before): (Command, Option<Command>),
+    (wgflow, own): (&Path, &dyn Fn(&Path) -> Command),
     peers: Vec<Peer>,
     root: &Path,
     options: &Options,
     seconds: f64,
 ) -> Vec<Candidate> {
-    let own = |name: &str, family, command| Candidate { name: name.to_owned(), family, start: Ok(command) };
-    let mut all = vec![own("wgflow", "wgflow", ours)];
-    all.extend(before.map(|command| own("wgflow, before", "wgflow, before", command)));
+    let ours = |name: &'static str, command| Candidate { name: name.to_owned(), family: name, start: Ok(command) };
+    let mut all = vec![ours("wgflow", own(wgflow))];
+    if options.device == Device::Cpu {
+        let mut mixed = own(wgflow);
+        mixed.args(["--precision", "mixed"]);
+        all.push(ours("wgflow, mixed precision", mixed));
+    }
+    all.extend(options.before.as_deref().map(|before| ours("wgflow, before", own(before))));
     for peer in peers.into_iter().filter(|peer| options.peers.is_empty() || options.peers.contains(&peer.family)) {
         let start = peer.family.program(root, options).map(|program| {
             let mut command = Command::new(program);
@@ -218,9 +221,8 @@ fn acting(root: &Path, wgflow: &Path, options: &Options) -> Result<Vec<Compariso
                     command.args(["--threads", &threads.to_string(), "--seconds", &seconds.to_string()]);
                     command
                 };
-                let commands = (own(wgflow), options.before.as_deref().map(own));
                 let others = peers::acting(&folder.join(policy), batch, threads);
-                let candidates = candidates(commands, others, root, options, seconds);
+                let candidates = candidates((wgflow, &own), others, root, options, seconds);
                 let what = if policy == "actor" { "the one-step actor (4x512)" } else { "the 10-step flow (4x512)" };
                 let about = format!("one call of {what}, batch {batch}, {threads} thread{}", if threads == 1 { "" } else { "s" });
                 let name = format!("act {policy} batch {batch} threads {threads}");

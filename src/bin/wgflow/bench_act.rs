@@ -8,7 +8,7 @@ use serde_json::json;
 use wgflow::agents::Policy;
 use wgflow::bench::rounds::median;
 use wgflow::cli;
-use wgflow::engine::Engine;
+use wgflow::engine::{Engine, Precision};
 use wgflow::train::Saved;
 use wgflow::{Error, Result};
 
@@ -30,6 +30,9 @@ pub struct BenchAct {
     /// CPU threads at most [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    /// Numbers that large matrix products are made of
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: Precision,
     /// Length of a round, in seconds
     #[arg(long, value_name = "S", default_value = "1", value_parser = super::bench::seconds)]
     seconds: Duration,
@@ -48,7 +51,7 @@ impl BenchAct {
         let saved = Saved::open(&self.run)?;
         let name = self.policy.as_deref().unwrap_or(saved.config.agent.policies()[0]);
         let threads = self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-        let mut acting = Acting::new(saved.policy(name, 0, self.batch, threads)?);
+        let mut acting = Acting::new(saved.policy(name, 0, self.batch, threads)?.at(self.precision)?);
         let action = acting.act()?;
         let burst = acting.warm(self.seconds / 4)?;
         if !self.serve {
@@ -56,13 +59,16 @@ impl BenchAct {
             let (least, most) =
                 (rounds.iter().copied().fold(f64::INFINITY, f64::min), rounds.iter().copied().fold(0.0, f64::max));
             let middle = median(&rounds);
-            let text =
-                format!("{name}, batch {}: {middle:.4} ms ({least:.4} to {most:.4}) on at most {threads} threads", self.batch);
+            let text = format!(
+                "{name}, batch {}: {middle:.4} ms ({least:.4} to {most:.4}), {}, on at most {threads} threads",
+                self.batch,
+                self.precision.name()
+            );
             return cli::print(&text);
         }
         let first = &action[..action.len() / self.batch as usize];
         let versions = json!({ "wgflow": env!("CARGO_PKG_VERSION") });
-        let device = Engine::cpu(Some(threads)).describe();
+        let device = Engine::cpu(Some(threads)).at(self.precision)?.describe();
         cli::print_json(
             &json!({ "ready": true, "name": "wgflow", "versions": versions, "device": device, "action": first }),
             true,
