@@ -18,7 +18,7 @@ use wgflow::agents::gfp::PolicyAggregate;
 use wgflow::agents::{ALL as AGENTS, AgentConfig, GfpConfig};
 use wgflow::bench::{peak, rounds::median};
 use wgflow::data::Layout;
-use wgflow::engine::{Engine, Machine, Memory, Plan, PlanBuilder, PlanId};
+use wgflow::engine::{Engine, Machine, Memory, Plan, PlanBuilder, PlanId, Precision};
 use wgflow::kernels::{ALL, Aggregate, best_candidate};
 
 /// A name, the task's dimensions, the batch and the hidden widths.
@@ -41,7 +41,7 @@ fn kernels(c: &mut Criterion) {
                 config
             });
             let mut agents: Vec<_> = configs.map(|config| common::agent(&engine, &config, layout, 1)).collect();
-            let peaks = if let Engine::Cpu { threads, .. } = engine { Some(peaks(threads)) } else { None };
+            let peaks = if let Engine::Cpu { threads, precision } = engine { Some(peaks(threads, precision)) } else { None };
             for kernel in ALL {
                 if kernel.name == "best_candidate" {
                     let (plan, memory) = acting(batch, layout.action_dim);
@@ -60,9 +60,9 @@ fn kernels(c: &mut Criterion) {
     }
 }
 
-fn peaks(threads: usize) -> (f64, f64) {
+fn peaks(threads: usize, precision: Precision) -> (f64, f64) {
     let length = Duration::from_millis(500);
-    (peak::gflops(threads, length), peak::copy_gbs(threads, length))
+    (peak::gflops(threads, precision, length), peak::copy_gbs(threads, length))
 }
 
 /// The dispatches of one kernel alone.

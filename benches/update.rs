@@ -22,7 +22,12 @@ fn peak(c: &mut Criterion) {
     let threads = common::threads();
     let mut group = c.benchmark_group("peak");
     group.throughput(Throughput::Elements(peak::FLOPS * threads as u64));
-    group.bench_function(format!("sgemm 512 on {threads} threads"), |b| b.iter_custom(|rounds| peak::time(threads, rounds)));
+    for (name, engine) in common::engines() {
+        if let Engine::Cpu { threads, precision } = engine {
+            let name = format!("512 x 512 products, {name}, {threads} threads");
+            group.bench_function(name, |b| b.iter_custom(|rounds| peak::time(threads, precision, rounds)));
+        }
+    }
     group.finish();
 }
 

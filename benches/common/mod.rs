@@ -4,7 +4,7 @@
 use wgflow::agents::{Agent, AgentConfig};
 pub use wgflow::bench::{PUBLISHED, records};
 use wgflow::data::Layout;
-use wgflow::engine::{Engine, GpuOptions, Variant, adapter};
+use wgflow::engine::{Engine, GpuOptions, Precision, Variant, adapter};
 
 /// An agent on the made-up task.
 pub fn agent(engine: &Engine, config: &AgentConfig, layout: Layout, lanes: u64) -> Agent {
@@ -12,11 +12,12 @@ pub fn agent(engine: &Engine, config: &AgentConfig, layout: Layout, lanes: u64) 
     Agent::on_records(engine, config, layout, (records(layout), None), &seeds).expect("the size fits")
 }
 
-/// The CPU engine, and every GPU adapter whose number stands in `WGFLOW_BENCH_ADAPTERS` (as `wgflow devices` numbers
+/// The CPU engine at each precision that it has here, and every GPU adapter whose number stands in `WGFLOW_BENCH_ADAPTERS` (as `wgflow devices` numbers
 /// them; `all` for every one). `WGFLOW_BENCH_VARIANT` (`plain`, `large` or `software`) takes that variant of the kernels that
 /// have several, instead of the adapter's own.
 pub fn engines() -> Vec<(String, Engine)> {
     let mut engines = vec![("cpu".to_owned(), Engine::cpu(None))];
+    engines.extend(Engine::cpu(None).at(Precision::Mixed).map(|mixed| ("cpu mixed".to_owned(), mixed)));
     let wanted = std::env::var("WGFLOW_BENCH_ADAPTERS").unwrap_or_default();
     for report in adapter::list() {
         if wanted == "all" || wanted.split(',').any(|number| number == report.index.to_string()) {

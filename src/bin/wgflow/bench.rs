@@ -9,7 +9,7 @@ use clap::{ArgMatches, Args};
 use serde::Serialize;
 use wgflow::bench::rounds::{Rounds, median};
 use wgflow::bench::{self, Subject, Work, peak};
-use wgflow::engine::{Engine, Profile};
+use wgflow::engine::{Engine, Precision, Profile};
 use wgflow::{Error, Result, cli};
 
 use super::work::WorkFlags;
@@ -69,6 +69,7 @@ struct Report {
     device: String,
     /// Of the CPU engine.
     threads: Option<usize>,
+    precision: Precision,
     /// Milliseconds of an update of all lanes, round by round.
     rounds_ms: Vec<f64>,
     median_ms: f64,
@@ -83,7 +84,7 @@ struct Report {
     operations: usize,
     levels: u32,
     dispatches: usize,
-    /// What the CPU engine's threads reach by products of 512 x 512 matrices alone, between the rounds.
+    /// What the CPU engine's threads reach by products of 512 x 512 matrices alone at this precision, between the rounds.
     peak_gflops: Option<f64>,
     share_of_peak: Option<f64>,
     /// Largest resident memory of this process.
@@ -120,8 +121,8 @@ impl Bench {
         let mut rounds = Rounds::warm(subject, self.seconds)?;
         let (mut times, mut peaks) = (Vec::new(), Vec::new());
         for _ in 0..self.rounds {
-            if let Engine::Cpu { threads, .. } = engine {
-                peaks.push(peak::gflops(*threads, self.seconds / 4));
+            if let Engine::Cpu { threads, precision } = engine {
+                peaks.push(peak::gflops(*threads, *precision, self.seconds / 4));
             }
             times.push(rounds.round()?);
         }
@@ -151,6 +152,7 @@ impl Bench {
             engine: if matches!(engine, Engine::Gpu(_)) { "gpu" } else { "cpu" },
             device,
             threads: if let Engine::Cpu { threads, .. } = engine { Some(*threads) } else { None },
+            precision: engine.precision(),
             min_ms: rounds_ms.iter().copied().fold(f64::INFINITY, f64::min),
             max_ms: rounds_ms.iter().copied().fold(0.0, f64::max),
             rounds_ms,
