@@ -1,53 +1,53 @@
-//! Rounds of updates: a figure comes with its spread, and programs can be timed in turn.
+//! Rounds of work: a figure comes with its spread, and programs can be timed in turn.
 
 use std::time::{Duration, Instant};
 
-use super::Subject;
 use crate::error::Result;
 
-/// A call that makes many updates lasts at least so long before its number is settled: a GPU's queue is filled and drained
+/// A call that does work many times lasts at least so long before its number is settled: a GPU's queue is filled and drained
 /// once a call.
 const BURST: Duration = Duration::from_millis(500);
 
-/// A subject that is warm, timed in rounds of equal length.
+/// Work that is warm, timed in rounds of equal length.
 #[derive(Debug)]
-pub struct Rounds<'a> {
-    subject: &'a mut Subject,
-    /// Updates of one call.
+pub struct Rounds<F> {
+    work: F,
+    /// Times that one call does it.
     burst: u32,
     length: Duration,
 }
 
-impl<'a> Rounds<'a> {
-    /// Runs `subject` until it is warm and it is known how many updates make a good part of a round of `length`.
+impl<F: FnMut(u32) -> Result<()>> Rounds<F> {
+    /// Does `work`, as often as a call says, until it is warm and it is known how often makes a good part of a round of
+    /// `length`. A clock read after each time would count in what takes microseconds.
     ///
     /// # Errors
-    /// As [`Subject::update`].
-    pub fn warm(subject: &'a mut Subject, length: Duration) -> Result<Self> {
-        subject.update(1)?;
+    /// Those of `work`.
+    pub fn warm(mut work: F, length: Duration) -> Result<Self> {
+        work(1)?;
         let mut burst = 1;
         loop {
             let start = Instant::now();
-            subject.update(burst)?;
-            if start.elapsed() >= BURST.min(length / 4) {
-                return Ok(Self { subject, burst, length });
+            work(burst)?;
+            if start.elapsed() >= BURST.min(length / 4) || burst >= 1 << 30 {
+                return Ok(Self { work, burst, length });
             }
             burst *= 2;
         }
     }
 
-    /// One round, at least one call: milliseconds of an update of all lanes.
+    /// One round, at least one call: milliseconds of doing the work once.
     ///
     /// # Errors
-    /// As [`Subject::update`].
+    /// Those of the work.
     pub fn round(&mut self) -> Result<f64> {
         let start = Instant::now();
-        let mut done = 0;
+        let mut done = 0u64;
         loop {
-            self.subject.update(self.burst)?;
-            done += self.burst;
+            (self.work)(self.burst)?;
+            done += u64::from(self.burst);
             if start.elapsed() >= self.length {
-                return Ok(start.elapsed().as_secs_f64() * 1e3 / f64::from(done));
+                return Ok(start.elapsed().as_secs_f64() * 1e3 / done as f64);
             }
         }
     }

@@ -118,7 +118,7 @@ impl Bench {
 
     /// Milliseconds of an update, and GFLOP/s of products alone, in rounds that alternate.
     fn time(&self, subject: &mut Subject, engine: &Engine) -> Result<(Vec<f64>, Vec<f64>)> {
-        let mut rounds = Rounds::warm(subject, self.seconds)?;
+        let mut rounds = Rounds::warm(|updates| subject.update(updates), self.seconds)?;
         let (mut times, mut peaks) = (Vec::new(), Vec::new());
         for _ in 0..self.rounds {
             if let Engine::Cpu { threads, precision } = engine {
@@ -171,19 +171,24 @@ impl Bench {
         }
     }
 
-    /// The protocol of `benches/baselines/common.py`: one line when ready, then one for each line that is read.
     fn serve(&self, subject: &mut Subject, device: &str) -> Result<()> {
-        let mut rounds = Rounds::warm(subject, self.seconds)?;
+        let mut rounds = Rounds::warm(|updates| subject.update(updates), self.seconds)?;
         let versions = [("wgflow", Some(env!("CARGO_PKG_VERSION"))), ("commit", COMMIT)];
         let versions: BTreeMap<_, _> = versions.into_iter().filter_map(|(name, known)| known.map(|k| (name, k))).collect();
         let ready = serde_json::json!({ "ready": true, "name": "wgflow", "versions": versions, "device": device });
-        cli::print_json(&ready, true)?;
-        for line in std::io::stdin().lock().lines() {
-            line.map_err(|source| Error::Io { path: "standard input".into(), action: "read", source })?;
-            cli::print_json(&serde_json::json!({ "ms": rounds.round()? }), true)?;
-        }
-        Ok(())
+        take_turns(&ready, || rounds.round())
     }
+}
+
+/// The protocol of `benches/baselines/common.py`: one line when ready, then the milliseconds of a round for each line that is
+/// read.
+pub fn take_turns(ready: &serde_json::Value, mut round: impl FnMut() -> Result<f64>) -> Result<()> {
+    cli::print_json(ready, true)?;
+    for line in std::io::stdin().lock().lines() {
+        line.map_err(Error::io("standard input", "read"))?;
+        cli::print_json(&serde_json::json!({ "ms": round()? }), true)?;
+    }
+    Ok(())
 }
 
 /// What each kernel took.

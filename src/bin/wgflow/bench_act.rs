@@ -1,16 +1,16 @@
 //! `wgflow bench-act`: how long a trained policy takes to act.
 
-use std::io::BufRead as _;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
-use wgflow::agents::Policy;
-use wgflow::bench::rounds::median;
+use wgflow::Result;
+use wgflow::bench::rounds::{Rounds, median};
 use wgflow::cli;
 use wgflow::engine::{Engine, Precision};
 use wgflow::train::Saved;
-use wgflow::{Error, Result};
+
+use super::bench::take_turns;
 
 /// Time how long a trained policy takes to act
 ///
@@ -51,82 +51,31 @@ impl BenchAct {
         let saved = Saved::open(&self.run)?;
         let name = self.policy.as_deref().unwrap_or(saved.config.agent.policies()[0]);
         let threads = self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-        let mut acting = Acting::new(saved.policy(name, 0, self.batch, threads)?.at(self.precision)?);
-        let action = acting.act()?;
-        let burst = acting.warm(self.seconds / 4)?;
-        if !self.serve {
-            let rounds = (0..self.rounds).map(|_| acting.round(burst, self.seconds)).collect::<Result<Vec<_>>>()?;
-            let (least, most) =
-                (rounds.iter().copied().fold(f64::INFINITY, f64::min), rounds.iter().copied().fold(0.0, f64::max));
-            let middle = median(&rounds);
-            let text = format!(
-                "{name}, batch {}: {middle:.4} ms ({least:.4} to {most:.4}), {}, on at most {threads} threads",
-                self.batch,
-                self.precision.name()
-            );
-            return cli::print(&text);
-        }
-        let first = &action[..action.len() / self.batch as usize];
-        let versions = json!({ "wgflow": env!("CARGO_PKG_VERSION") });
-        let device = Engine::cpu(Some(threads)).at(self.precision)?.describe();
-        cli::print_json(
-            &json!({ "ready": true, "name": "wgflow", "versions": versions, "device": device, "action": first }),
-            true,
-        )?;
-        for line in std::io::stdin().lock().lines() {
-            line.map_err(Error::io("standard input", "read"))?;
-            cli::print_json(&json!({ "ms": acting.round(burst, self.seconds)? }), true)?;
-        }
-        Ok(())
-    }
-}
-
-/// A policy, and what it acts on.
-struct Acting {
-    policy: Policy,
-    observations: Vec<f32>,
-    noise: Vec<f64>,
-}
-
-impl Acting {
-    fn new(policy: Policy) -> Self {
+        let mut policy = saved.policy(name, 0, self.batch, threads)?.at(self.precision)?;
         let observations = vec![0.1; policy.rows() * policy.dims().obs as usize];
-        let noise = (0..policy.rows() * policy.noise_cols()).map(|i| (i % 7) as f64 / 3.0 - 1.0).collect();
-        Self { policy, observations, noise }
-    }
-
-    fn act(&mut self) -> Result<Vec<f32>> {
-        self.policy.act(&self.observations, &self.noise)
-    }
-
-    /// Acts until a burst lasts at least `length`; returns how often that is. A clock read after each act would count in
-    /// what takes microseconds.
-    fn warm(&mut self, length: Duration) -> Result<u32> {
-        let mut burst = 1;
-        loop {
-            let start = Instant::now();
-            for _ in 0..burst {
-                std::hint::black_box(self.act()?);
-            }
-            if start.elapsed() >= length || burst >= 1 << 30 {
-                return Ok(burst);
-            }
-            burst *= 2;
+        let noise: Vec<_> = (0..policy.rows() * policy.noise_cols()).map(|i| (i % 7) as f64 / 3.0 - 1.0).collect();
+        let action = policy.act(&observations, &noise)?;
+        let act = |times| {
+            (0..times).try_for_each(|_| {
+                std::hint::black_box(policy.act(&observations, &noise)?);
+                Ok(())
+            })
+        };
+        let mut rounds = Rounds::warm(act, self.seconds)?;
+        if self.serve {
+            let first = &action[..action.len() / self.batch as usize];
+            let versions = json!({ "wgflow": env!("CARGO_PKG_VERSION") });
+            let device = Engine::cpu(Some(threads)).at(self.precision)?.describe();
+            let ready = json!({ "ready": true, "name": "wgflow", "versions": versions, "device": device, "action": first });
+            return take_turns(&ready, || rounds.round());
         }
-    }
-
-    /// Milliseconds of one act, in a round that lasts at least `length`.
-    fn round(&mut self, burst: u32, length: Duration) -> Result<f64> {
-        let start = Instant::now();
-        let mut done = 0u64;
-        loop {
-            for _ in 0..burst {
-                std::hint::black_box(self.act()?);
-            }
-            done += u64::from(burst);
-            if start.elapsed() >= length {
-                return Ok(start.elapsed().as_secs_f64() * 1e3 / done as f64);
-            }
-        }
+        let times = (0..self.rounds).map(|_| rounds.round()).collect::<Result<Vec<_>>>()?;
+        let (least, most) = (times.iter().copied().fold(f64::INFINITY, f64::min), times.iter().copied().fold(0.0, f64::max));
+        cli::print(&format!(
+            "{name}, batch {}: {:.4} ms ({least:.4} to {most:.4}), {}, on at most {threads} threads",
+            self.batch,
+            median(&times),
+            self.precision.name()
+        ))
     }
 }
