@@ -52,7 +52,7 @@ fn kernels(c: &mut Criterion) {
                 let uses = |plan: &Plan| plan.ops.iter().any(|op| op.kernel.name == kernel.name);
                 let agent = agents.iter_mut().find(|agent| uses(&agent.blueprint().update));
                 let agent = agent.unwrap_or_else(|| panic!("no update uses {}: give it a bench of its own", kernel.name));
-                let plan = only(&agent.blueprint().update, kernel.name);
+                let plan = agent.blueprint().update.only(|other| other.name == kernel.name);
                 measure(&mut group, (kernel.name, &plan), agent.machine(), peaks);
             }
             group.finish();
@@ -63,21 +63,6 @@ fn kernels(c: &mut Criterion) {
 fn peaks(threads: usize, precision: Precision) -> (f64, f64) {
     let length = Duration::from_millis(500);
     (peak::gflops(threads, precision, length), peak::copy_gbs(threads, length))
-}
-
-/// The dispatches of one kernel alone.
-fn only(plan: &Plan, kernel: &str) -> Plan {
-    let mut plan = plan.clone();
-    plan.dispatches.retain(|dispatch| dispatch.kernel.name == kernel);
-    plan.ops.retain(|op| op.kernel.name == kernel);
-    // The dispatches' ranges name the whole plan's operations: number them anew.
-    let mut start = 0;
-    for dispatch in &mut plan.dispatches {
-        let len = dispatch.ops.len();
-        dispatch.ops = start..start + len;
-        start += len;
-    }
-    plan
 }
 
 /// The best of 32 actions by two critics.

@@ -10,7 +10,7 @@ use common::gpu::{EngineOf, any_gpu};
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgflow::agents::{ALL, Agent, AgentConfig, Entry};
 use wgflow::data::Layout;
-use wgflow::engine::{Arena, Engine, GpuOptions, Precision, Records, Variant, adapter, bf16};
+use wgflow::engine::{Arena, Engine, GpuOptions, Machine, Precision, Records, Variant, adapter, bf16};
 use wgflow::train::checkpoint::{self, Identity};
 
 const LAYOUT: Layout = Layout { obs_dim: 5, action_dim: 3 };
@@ -202,6 +202,15 @@ fn variants(config: &AgentConfig) -> Result<(), Failed> {
     same("resumed in larger blocks", &whole, &resumed(Variant::Large))?;
     if same("", &whole, &resumed(Variant::Software)).is_ok() {
         return Err("the variant makes no difference: it was not taken".into());
+    }
+    // A run that measures which of the two is faster runs its products beforehand, which must leave no trace.
+    let options = GpuOptions { tune: Some(true), ..GpuOptions::from_env() };
+    let mut measured = agent(&Engine::Gpu(adapter::open(index, options).unwrap()), config, &SEEDS[..1]);
+    measured.update(60).unwrap();
+    same("after measuring", &whole, &state(&mut measured, 0))?;
+    match measured.machine() {
+        Machine::Gpu(machine) if matches!(machine.variant(), Some(Variant::Plain | Variant::Large)) => {}
+        other => return Err(format!("nothing was measured: {other:?}").into()),
     }
     std::fs::remove_file(&file).unwrap();
     Ok(())

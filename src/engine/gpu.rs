@@ -14,6 +14,7 @@ mod machine;
 mod pace;
 mod pipelines;
 mod replay;
+mod tune;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,9 +39,12 @@ pub struct GpuOptions {
     /// Keeps every run-time check of wgpu in the shaders (bounds, loops, divisions, zeroed workgroup memory). Slower; the
     /// results are the same bits.
     pub checked: bool,
-    /// The variant of kernels that have several, where it is not to be the one for this kind of adapter. Like the adapter,
-    /// it belongs to a run: a product has the same bits in `Plain` and `Large`, and others in `Software`.
+    /// The variant of kernels that have several, where it is not to be chosen for the adapter. A product has the same bits in
+    /// `Plain` and `Large`, and others in `Software`.
     pub variant: Option<Variant>,
+    /// Whether a run measures which variant is the fastest, about a third of a second when its first plan is loaded, where
+    /// `variant` leaves it open. By default on GPUs; a software adapter has a variant of its own.
+    pub tune: Option<bool>,
     /// Bytes that one binding may hold at most, where less than the device allows; tests force lane groups and dataset
     /// chunks with it.
     pub binding_bytes: Option<u64>,
@@ -56,6 +60,7 @@ impl Default for GpuOptions {
         Self {
             checked: false,
             variant: None,
+            tune: None,
             binding_bytes: None,
             submission_budget: Duration::from_millis(35),
             wait_limit: Duration::from_secs(30),

@@ -211,6 +211,18 @@ impl Plan {
         Self::schedule(self.ops.iter().filter(|op| !op.sampling).cloned().collect())
     }
 
+    /// The dispatches of some kernels alone, in their order.
+    #[must_use]
+    pub fn only(&self, wanted: impl Fn(&Kernel) -> bool) -> Self {
+        let mut plan = Self { levels: self.levels, ..Self::default() };
+        for dispatch in self.dispatches.iter().filter(|dispatch| wanted(dispatch.kernel)) {
+            let start = plan.ops.len();
+            plan.ops.extend_from_slice(&self.ops[dispatch.ops.clone()]);
+            plan.dispatches.push(Dispatch { ops: start..plan.ops.len(), ..dispatch.clone() });
+        }
+        plan
+    }
+
     /// Floating-point operations of its matrix products, for one lane.
     pub fn product_flops(&self) -> u64 {
         self.ops.iter().map(Op::product_flops).sum()

@@ -10,6 +10,7 @@ use super::Gpu;
 use super::arenas::{Arenas, Chunks};
 use super::flights::{Flights, Landing};
 use super::replay::Replay;
+use crate::engine::kernel::Variant;
 use crate::engine::machine::{PlanId, Records};
 use crate::engine::memory::{Arena, Memory, Region};
 use crate::engine::plan::Plan;
@@ -22,10 +23,12 @@ use crate::error::{Error, Result};
 /// it, and dropping the machine frees what is left.
 #[derive(Debug)]
 pub struct GpuMachine {
-    gpu: Arc<Gpu>,
-    arenas: Arenas,
+    pub(super) gpu: Arc<Gpu>,
+    pub(super) arenas: Arenas,
     datasets: Vec<Chunks>,
-    plans: Vec<Replay>,
+    pub(super) plans: Vec<Replay>,
+    /// The variant of kernels that have several, once that is settled.
+    variant: Option<Variant>,
     flights: Flights,
     staging: Staging,
 }
@@ -46,6 +49,7 @@ impl GpuMachine {
             arenas,
             datasets: Vec::new(),
             plans: Vec::new(),
+            variant: gpu.variant(),
             flights: Flights::default(),
             staging: Staging::default(),
         };
@@ -60,14 +64,20 @@ impl GpuMachine {
         Ok(machine)
     }
 
-    /// Prepares `plan`, which gathers from dataset number `dataset`: compiles its shaders and makes every binding.
+    /// Prepares `plan`, which gathers from dataset number `dataset`: compiles its shaders and makes every binding. The first
+    /// plan settles the variant of the kernels that have several ([`GpuOptions::tune`](super::GpuOptions::tune)).
     ///
     /// # Errors
     /// [`Error::Device`] if the device refuses a shader, [`Error::Plan`] if the plan reads a chunk that is not there,
     /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
     pub fn load(&mut self, plan: &Plan, dataset: usize) -> Result<PlanId> {
         self.gpu.probe_now("loading a plan")?;
-        let replay = pollster::block_on(Replay::new(&self.gpu, &self.arenas, plan, self.datasets.get(dataset)))?;
+        let variant = match self.variant {
+            Some(settled) => settled,
+            None => self.fastest(plan)?,
+        };
+        self.variant = Some(variant);
+        let replay = pollster::block_on(Replay::new(&self.gpu, &self.arenas, plan, self.datasets.get(dataset), variant))?;
         self.plans.push(replay);
         Ok(PlanId(self.plans.len() - 1))
     }
@@ -224,6 +234,11 @@ impl GpuMachine {
     /// [`Error::Plan`] if the region or the lane is not there.
     pub fn buffer_of(&self, region: Region, lane: usize) -> Result<(&wgpu::Buffer, u64)> {
         self.arenas.locate(region, lane).map(|(buffer, first)| (buffer, first * 4))
+    }
+
+    /// The variant of kernels that have several; `None` before the first plan is loaded.
+    pub const fn variant(&self) -> Option<Variant> {
+        self.variant
     }
 
     /// The device it runs on.

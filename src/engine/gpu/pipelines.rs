@@ -60,22 +60,20 @@ impl Pipelines {
     }
 }
 
-impl Gpu {
-    /// The variant of kernels that have several: the one asked for, or the one for this kind of adapter.
-    pub fn variant(&self) -> Variant {
-        let own = if self.is_software() { Variant::Software } else { Variant::Plain };
-        self.options.variant.unwrap_or(own)
-    }
+/// The program of `kernel` in this variant, or its plain one.
+pub(super) fn shader_of(kernel: &'static Kernel, variant: Variant) -> Result<&'static Shader> {
+    let fits = |shader: &&Shader| shader.variant == variant;
+    let found = kernel.shaders.iter().find(fits).or_else(|| kernel.shaders.first());
+    found.ok_or_else(|| Error::Plan { label: kernel.name.to_owned(), problem: "the kernel has no shader".to_owned() })
+}
 
-    /// The program of `kernel` for this adapter.
-    pub(super) fn shader_of(&self, kernel: &'static Kernel) -> Result<&'static Shader> {
-        let fits = |shader: &&Shader| shader.variant == self.variant();
-        kernel
-            .shaders
-            .iter()
-            .find(fits)
-            .or_else(|| kernel.shaders.first())
-            .ok_or_else(|| Error::Plan { label: kernel.name.to_owned(), problem: "the kernel has no shader".to_owned() })
+impl Gpu {
+    /// The variant of kernels that have several, where that is settled: the one asked for, or the one of software adapters.
+    /// `None`: each run measures.
+    pub fn variant(&self) -> Option<Variant> {
+        let measures = self.options.tune.unwrap_or(!self.is_software());
+        let own = if self.is_software() { Variant::Software } else { Variant::Plain };
+        self.options.variant.or_else(|| (!measures).then_some(own))
     }
 
     /// The pipeline of `shader`, compiled on its first use.

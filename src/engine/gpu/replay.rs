@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use super::arenas::{Arenas, Chunks, LaneGroup};
 use super::pace::Pace;
+use super::pipelines::shader_of;
 use super::{BINDINGS, Gpu, SLICE_ALIGNMENT};
+use crate::engine::kernel::Variant;
 use crate::engine::plan::{Dispatch, Op, Plan};
 use crate::error::{Error, Result};
 
@@ -63,12 +65,13 @@ fn refused(op: &Op, problem: &str) -> Error {
 }
 
 impl Replay {
-    /// Prepares `plan`, which gathers from `dataset`. Every shader is compiled, every binding made and checked here.
-    pub async fn new(gpu: &Gpu, arenas: &Arenas, plan: &Plan, dataset: Option<&Chunks>) -> Result<Self> {
+    /// Prepares `plan`, which gathers from `dataset`, in the kernels' `variant`. Every shader is compiled, every binding made and
+    /// checked here.
+    pub async fn new(gpu: &Gpu, arenas: &Arenas, plan: &Plan, dataset: Option<&Chunks>, variant: Variant) -> Result<Self> {
         let mut tables = Tables::default();
         let mut shaders = Vec::with_capacity(plan.dispatches.len());
         for dispatch in &plan.dispatches {
-            let shader = gpu.shader_of(dispatch.kernel)?;
+            let shader = shader_of(dispatch.kernel, variant)?;
             tables.push(&plan.ops[dispatch.ops.clone()], shader.groups)?;
             shaders.push(shader);
         }
