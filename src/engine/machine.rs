@@ -73,8 +73,10 @@ impl Engine {
     pub fn at(self, precision: Precision) -> Result<Self> {
         match self {
             Self::Cpu { threads, .. } if precision == Precision::F32 || bf16::available() => Ok(Self::Cpu { threads, precision }),
-            Self::Cpu { .. } => Err(refused("needs a processor with AVX512-BF16, which this one is not")),
-            Self::Gpu(_) | Self::Oracle if precision == Precision::Mixed => Err(refused("only the CPU engine has so far")),
+            Self::Cpu { .. } => Err(refused("needs a processor with AVX512-BF16", "leave --precision out")),
+            Self::Gpu(_) | Self::Oracle if precision == Precision::Mixed => {
+                Err(refused("only the CPU engine has", "add --engine cpu, or leave --precision out"))
+            }
             same => Ok(same),
         }
     }
@@ -122,8 +124,8 @@ impl Engine {
 }
 
 /// That mixed precision is not to be had, because `reason`.
-fn refused(reason: &str) -> Error {
-    Error::setting("precision", "f32", format!("mixed, which {reason}"), "leave --precision out")
+fn refused(reason: &str, remedy: &str) -> Error {
+    Error::setting("precision", "f32", format!("mixed, which {reason}"), remedy)
 }
 
 /// Which of a machine's plans.
@@ -230,7 +232,7 @@ impl Machine {
                 machine.memory.set_precision(precision);
             }
             Self::Gpu(_) | Self::Oracle(_) if precision == Precision::Mixed => {
-                return Err(refused("only the CPU engine has so far"));
+                return Err(refused("only the CPU engine has", "add --engine cpu, or leave --precision out"));
             }
             Self::Gpu(_) | Self::Oracle(_) => {}
         }
