@@ -247,17 +247,17 @@ impl TrainFlags {
         signal::listen();
         let given = |name: &str| matches.value_source(name) == Some(ValueSource::CommandLine);
         let precision = match &self.resume {
-            Some(folder) => RunFolder::open(folder)?.1.precision,
+            Some(folder) => {
+                refuse_beside_resume(matches)?;
+                RunFolder::open(folder)?.1.precision
+            }
             None => self.engine.precision,
         };
         let (engine, described) = self.engine.open_at(precision)?;
         println!("engine: {described}");
         let environment = self.evaluator.open(self.eval_episodes.max(1))?;
         let mut trainer = match &self.resume {
-            Some(folder) => {
-                refuse_beside_resume(matches)?;
-                Trainer::resume(&engine, folder, given("steps").then_some(self.steps))?
-            }
+            Some(folder) => Trainer::resume(&engine, folder, given("steps").then_some(self.steps))?,
             None => Trainer::create(self.config(agent, preset)?, &engine, &self.out)?,
         };
         summary::describe(&trainer, self.evaluator.eval_env.as_deref());
