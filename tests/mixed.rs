@@ -1,18 +1,21 @@
 //! Mixed precision: products of rounded factors, and what they make of an update and of a training. On a processor without
 //! the instructions these tests are ignored.
 
+#[path = "common/bandit.rs"]
+mod bandit;
 #[path = "common/folder.rs"]
 mod folder;
 
 use std::process::Command;
 use std::sync::Arc;
 
+use bandit::{bandit, mean_reward};
 use folder::Folder;
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgflow::Error;
 use wgflow::agents::gfp::PolicyAggregate;
 use wgflow::agents::{Agent, AgentConfig, GfpConfig};
-use wgflow::data::{Dataset, Layout, Parts};
+use wgflow::data::Layout;
 use wgflow::engine::bf16::{WIDTH, available, pack, panel_words, product};
 use wgflow::engine::product::{MutOperand, Operand, Right};
 use wgflow::engine::{Arena, Engine, Precision, Records};
@@ -139,36 +142,6 @@ fn close_to_f32() -> Result<(), Failed> {
     if (1e-5..2e-2).contains(&error) { Ok(()) } else { Err(format!("the gradients differ by {error:.2e}").into()) }
 }
 
-/// The bandit of `learning.rs`, made harder by wider nets: the best action is linear in the state.
-fn bandit() -> Dataset {
-    let count = 4_000;
-    let states = numbers(2 * count, 11);
-    let mut seed = 1u64;
-    let mut uniform = || {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (seed >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    };
-    let actions: Vec<f32> = (0..2 * count).map(|_| uniform()).collect();
-    let rewards = states.chunks_exact(2).zip(actions.chunks_exact(2)).map(|(s, a)| reward(s, a)).collect();
-    let parts = Parts {
-        name: "bandit".to_owned(),
-        obs_dim: 2,
-        action_dim: 2,
-        next_observations: states.clone(),
-        observations: states,
-        actions,
-        rewards,
-        masks: vec![0.0; count],
-        terminals: vec![true; count],
-        ..Default::default()
-    };
-    Dataset::from_parts(parts).unwrap()
-}
-
-fn reward(state: &[f32], action: &[f32]) -> f32 {
-    -((action[0] - 0.7 * state[0]).powi(2) + (action[1] + 0.7 * state[1]).powi(2))
-}
-
 /// Uniform actions earn about -1 here; the best 0.
 fn learns() -> Result<(), Failed> {
     let mut config = GfpConfig { eta: vec![0.01], alpha: vec![0.1], target_agg: PolicyAggregate::Actor, ..Default::default() };
@@ -177,12 +150,7 @@ fn learns() -> Result<(), Failed> {
     let engine = Engine::cpu(None).at(Precision::Mixed).unwrap();
     let mut agent = Agent::new(&engine, &AgentConfig::Gfp(config), (&bandit(), None), &[0]).unwrap();
     agent.update(1_500).unwrap();
-    let states = numbers(400, 77);
-    let mut policy = agent.policy("actor", 0, 200).unwrap();
-    let noise = vec![0.0; 200 * policy.noise_cols() as usize];
-    let actions = policy.act(&states, &noise).unwrap();
-    let rewards = states.chunks_exact(2).zip(actions.chunks_exact(2)).map(|(s, a)| f64::from(reward(s, a)));
-    let mean = rewards.sum::<f64>() / 200.0;
+    let mean = mean_reward(&mut agent, "actor");
     println!("mean reward {mean:.4}");
     if mean > -0.1 { Ok(()) } else { Err(format!("the actor earns {mean}").into()) }
 }

@@ -12,8 +12,8 @@ pub fn agent(engine: &Engine, config: &AgentConfig, layout: Layout, lanes: u64) 
     Agent::on_records(engine, config, layout, (records(layout), None), &seeds).expect("the size fits")
 }
 
-/// The CPU engine at each precision that it has here, and every GPU adapter whose number stands in `WGFLOW_BENCH_ADAPTERS` (as `wgflow devices` numbers
-/// them; `all` for every one). `WGFLOW_BENCH_VARIANT` (`plain`, `large` or `software`) takes that variant of the kernels that
+/// The CPU engine at each precision that it has here, and every GPU adapter whose number stands in `WGFLOW_BENCH_ADAPTERS`
+/// (as `wgflow devices` numbers them; `all` for every one). `WGFLOW_BENCH_VARIANT` (`plain`, `large` or `software`) takes that variant of the kernels that
 /// have several, instead of the adapter's own.
 pub fn engines() -> Vec<(String, Engine)> {
     let mut engines = vec![("cpu".to_owned(), Engine::cpu(None))];

@@ -70,7 +70,7 @@ pub unsafe fn pack(to: *mut f32, from: *const f32, strides: (usize, usize), (dep
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m256bh, __m256i, __m512, __m512bh, __m512i, __mmask16, _mm512_cvtepu16_epi32, _mm512_cvtneps_pbh, _mm512_dpbf16_ps,
+        __m256bh, __m256i, __m512bh, __m512i, __mmask16, _mm512_cvtepu16_epi32, _mm512_cvtneps_pbh, _mm512_dpbf16_ps,
         _mm512_loadu_si512, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_or_si512, _mm512_set1_epi32, _mm512_setzero_ps,
         _mm512_slli_epi32, _mm512_storeu_si512,
     };
@@ -181,13 +181,18 @@ mod x86 {
         unsafe { transmute(words) }
     }
 
-    /// Pairs of the elements of two vectors, element by element.
+    /// The pairs of rows 2k and 2k + 1, `stride` apart, of `depth` rows: zero past the last row and outside the mask.
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     #[inline]
-    unsafe fn pairs(low: __m512, high: __m512) -> __m512i {
-        // SAFETY: both are 32 bytes.
-        let [low, high] =
-            [low, high].map(|x| unsafe { _mm512_cvtepu16_epi32(transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(x))) });
+    unsafe fn pairs(from: *const f32, stride: usize, (k, depth): (usize, usize), columns: __mmask16) -> __m512i {
+        let [low, high] = [2 * k, 2 * k + 1].map(|row| {
+            let some = if row < depth { columns } else { 0 };
+            // SAFETY: the caller's promise, and the mask; both sides of the cast are 32 bytes.
+            unsafe {
+                let rounded = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(some, from.wrapping_add(row * stride)));
+                _mm512_cvtepu16_epi32(transmute::<__m256bh, __m256i>(rounded))
+            }
+        });
         _mm512_or_si512(low, _mm512_slli_epi32::<16>(high))
     }
 
@@ -211,12 +216,8 @@ mod x86 {
             let stride = rows.next_multiple_of(TILE) + GAP;
             for k in 0..depth.div_ceil(2) {
                 for row in (0..rows).step_by(LANES) {
-                    let some = mask(rows - row);
-                    let vector = |k: usize| {
-                        let some = if k < depth { some } else { 0 };
-                        _mm512_maskz_loadu_ps(some, from.wrapping_add(k * strides.1 + row))
-                    };
-                    _mm512_storeu_si512(to.add(k * stride + row).cast(), pairs(vector(2 * k), vector(2 * k + 1)));
+                    let pairs = pairs(from.add(row), strides.1, (k, depth), mask(rows - row));
+                    _mm512_storeu_si512(to.add(k * stride + row).cast(), pairs);
                 }
             }
             (1, stride)
@@ -245,11 +246,8 @@ mod x86 {
             if strides.1 == 1 {
                 for k in 0..depth.div_ceil(2) {
                     for (v, some) in masks.into_iter().enumerate() {
-                        let vector = |k: usize| {
-                            let some = if k < depth { some } else { 0 };
-                            _mm512_maskz_loadu_ps(some, from.wrapping_add(k * strides.0 + v * LANES))
-                        };
-                        _mm512_storeu_si512(to.add(k * WIDTH + v * LANES).cast(), pairs(vector(2 * k), vector(2 * k + 1)));
+                        let pairs = pairs(from.wrapping_add(v * LANES), strides.0, (k, depth), some);
+                        _mm512_storeu_si512(to.add(k * WIDTH + v * LANES).cast(), pairs);
                     }
                 }
                 return;

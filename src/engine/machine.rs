@@ -71,11 +71,12 @@ impl Engine {
     /// # Errors
     /// [`Error::Setting`] where it does not have that precision.
     pub fn at(self, precision: Precision) -> Result<Self> {
+        let refused = |reason: &str, remedy| Err(Error::setting("precision", "f32", format!("mixed, which {reason}"), remedy));
         match self {
             Self::Cpu { threads, .. } if precision == Precision::F32 || bf16::available() => Ok(Self::Cpu { threads, precision }),
-            Self::Cpu { .. } => Err(refused("needs a processor with AVX512-BF16", "leave --precision out")),
+            Self::Cpu { .. } => refused("needs a processor with AVX512-BF16", "leave --precision out"),
             Self::Gpu(_) | Self::Oracle if precision == Precision::Mixed => {
-                Err(refused("only the CPU engine has", "add --engine cpu, or leave --precision out"))
+                refused("only the CPU engine has", "add --engine cpu, or leave --precision out")
             }
             same => Ok(same),
         }
@@ -121,11 +122,6 @@ impl Engine {
             Self::Oracle => Machine::Oracle(CpuMachine::new((memory, lanes, scalars), datasets, 1, Precision::F32)),
         })
     }
-}
-
-/// That mixed precision is not to be had, because `reason`.
-fn refused(reason: &str, remedy: &str) -> Error {
-    Error::setting("precision", "f32", format!("mixed, which {reason}"), remedy)
 }
 
 /// Which of a machine's plans.
@@ -231,10 +227,8 @@ impl Machine {
                 Engine::cpu(None).at(precision)?;
                 machine.memory.set_precision(precision);
             }
-            Self::Gpu(_) | Self::Oracle(_) if precision == Precision::Mixed => {
-                return Err(refused("only the CPU engine has", "add --engine cpu, or leave --precision out"));
-            }
-            Self::Gpu(_) | Self::Oracle(_) => {}
+            Self::Gpu(machine) => drop(Engine::Gpu(Arc::clone(machine.gpu())).at(precision)?),
+            Self::Oracle(_) => drop(Engine::Oracle.at(precision)?),
         }
         Ok(())
     }

@@ -95,16 +95,14 @@ impl Trainer {
     /// A new run in folder `out`, at the settings' precision.
     ///
     /// # Errors
-    /// Bad settings, a precision that the engine does not have, bad data, a folder that has a run or cannot be written; on a GPU also limits and memory.
+    /// Bad settings, a precision that the engine does not have, bad data, a folder that has a run or cannot be written; on a
+    /// GPU also limits and memory.
     pub fn create(config: RunConfig, engine: &Engine, out: &Path) -> Result<Self> {
-        config.check()?;
-        let engine = &engine.clone().at(config.precision)?;
-        let (dataset, validation) = load(&config)?;
-        let agent = Agent::new(engine, &config.agent, (&dataset, validation.as_ref()), &config.seeds)?;
+        let (engine, dataset, agent) = prepared(&config, engine)?;
         files::expect_space(out, FAILED_SAVES.into(), checkpoint::bytes(&agent))?;
         // The folder comes last: what is refused leaves nothing behind.
         let (folder, lock) = RunFolder::create(out, &config)?;
-        Self::assemble((config, folder, lock), agent, &dataset, engine, Vec::new())
+        Self::assemble((config, folder, lock), agent, &dataset, &engine, Vec::new())
     }
 
     /// The run in folder `out`, as its last checkpoint left it; for `steps` updates in all, where given. A checkpoint that
@@ -118,13 +116,10 @@ impl Trainer {
         if let Some(steps) = steps {
             config.steps = steps;
         }
-        config.check()?;
-        let engine = &engine.clone().at(config.precision)?;
-        let (dataset, validation) = load(&config)?;
-        let mut agent = Agent::new(engine, &config.agent, (&dataset, validation.as_ref()), &config.seeds)?;
+        let (engine, dataset, mut agent) = prepared(&config, engine)?;
         let notes = restore(&folder, &mut agent, &config.identity(&dataset))?;
         folder.write_config(&config)?;
-        Self::assemble((config, folder, lock), agent, &dataset, engine, notes)
+        Self::assemble((config, folder, lock), agent, &dataset, &engine, notes)
     }
 
     fn assemble(
@@ -396,7 +391,12 @@ fn columns(agent: &Agent) -> Vec<String> {
     losses.chain(scores).collect()
 }
 
-fn load(config: &RunConfig) -> Result<(Dataset, Option<Dataset>)> {
+/// What every sitting of a run begins with: the engine at the run's precision, its data, and a fresh agent.
+fn prepared(config: &RunConfig, engine: &Engine) -> Result<(Engine, Dataset, Agent)> {
+    config.check()?;
+    let engine = engine.clone().at(config.precision)?;
     let options = config.load_options();
-    Ok((data::load(&config.data, &options)?, data::load_validation(&config.data, &options)?))
+    let (dataset, validation) = (data::load(&config.data, &options)?, data::load_validation(&config.data, &options)?);
+    let agent = Agent::new(&engine, &config.agent, (&dataset, validation.as_ref()), &config.seeds)?;
+    Ok((engine, dataset, agent))
 }

@@ -50,10 +50,7 @@ impl GpuMachine {
 
     /// Milliseconds that `plan` takes in each of `variants`: the least of rounds in turn, since what disturbs only adds. The plan
     /// really runs.
-    ///
-    /// # Errors
-    /// As [`GpuMachine::load`] and [`GpuMachine::submit`].
-    pub fn race(&mut self, plan: &Plan, variants: &[Variant]) -> Result<Vec<f64>> {
+    fn race(&mut self, plan: &Plan, variants: &[Variant]) -> Result<Vec<f64>> {
         let first = self.plans.len();
         let result = self.race_from(first, plan, variants);
         // Whatever happened, nothing of it stays; what is in flight keeps what it needs.
