@@ -180,6 +180,37 @@ fn threads(precision: Precision, config: &AgentConfig) -> Result<(), Failed> {
     Ok(())
 }
 
+/// A state's action is the same among few, whose products are cut along the columns, as among many, whose products are cut along
+/// the rows; with one thread and with several.
+fn acting(precision: Precision, default: AgentConfig) -> Result<(), Failed> {
+    const MANY: u32 = 60;
+    let mut config = config(default, &ETAS[..1]);
+    (config.common_mut().hidden, config.common_mut().flow_steps) = (vec![200, 264], 10);
+    let states: Vec<f32> = (0..MANY * LAYOUT.obs_dim).map(|i| (i as f32 * 0.37).sin()).collect();
+    let [mut one, mut three] = [1, 3].map(|threads| {
+        let mut agent = agent(&Engine::cpu(Some(threads)), &config, &SEEDS[..1]);
+        agent.update(20).unwrap();
+        agent
+    });
+    let act = |agent: &mut Agent, name: &str, rows: u32| {
+        let mut policy = agent.policy(name, 0, rows).unwrap().at(precision).unwrap();
+        let (seen, cols) = ((rows * LAYOUT.obs_dim) as usize, policy.noise_cols());
+        let noise: Vec<f64> = (0..MANY as usize * cols).map(|i| (i as f64 * 0.73).sin()).collect();
+        let pieces = states.chunks(seen).zip(noise.chunks((rows as usize * cols).max(1)).chain(std::iter::repeat(&[][..])));
+        let actions = pieces.flat_map(|(states, noise)| policy.act(states, noise).unwrap());
+        actions.map(|action| u64::from(action.to_bits())).collect::<Vec<_>>()
+    };
+    for name in config.policies() {
+        let many = act(&mut one, name, MANY);
+        for rows in [1, 30] {
+            if act(&mut one, name, rows) != many || act(&mut three, name, rows) != many {
+                return Err(format!("{name}: {rows} states act otherwise than {MANY}").into());
+            }
+        }
+    }
+    Ok(())
+}
+
 /// A run that changes between the plain and the large blocks keeps its bits; under another variant it would lose them.
 fn variants(config: &AgentConfig) -> Result<(), Failed> {
     let index = adapter::list().iter().find(|report| report.shortfall.is_none()).ok_or("no adapter")?.index;
@@ -252,6 +283,7 @@ fn main() {
         trials.extend(trials_on("gpu", gpu.as_ref(), entry, config));
         let test = move || threads(Precision::F32, &config(entry.defaults(), &ETAS[..1]));
         trials.push(Trial::test(format!("{}/cpu/threads", entry.name), test));
+        trials.push(Trial::test(format!("{}/cpu/acting", entry.name), || acting(Precision::F32, entry.defaults())));
     }
     let gfp = ALL.iter().find(|entry| entry.name == "gfp").expect("an agent");
     let test = move || variants(&config(gfp.defaults(), &ETAS[..1]));
@@ -260,5 +292,7 @@ fn main() {
     trials.extend(trials_on("mixed", mixed.as_ref(), gfp, wide_config));
     let test = move || threads(Precision::Mixed, &wide_config(gfp.defaults(), &ETAS[..1]));
     trials.push(Trial::test("gfp/mixed/threads", test).with_ignored_flag(mixed.is_none()));
+    let test = || acting(Precision::Mixed, gfp.defaults());
+    trials.push(Trial::test("gfp/mixed/acting", test).with_ignored_flag(mixed.is_none()));
     libtest_mimic::run(&arguments, trials).exit();
 }

@@ -112,6 +112,7 @@ fn what_works_but_could_be_better_is_a_note() {
             "WGPU_BACKEND=gl",
             "unset WGPU_BACKEND",
         ),
+        (Facts::default(), "none with OGBench", "`wgflow setup`"),
         (Facts { proxies: vec![("HTTPS_PROXY", "http://gone:1".to_owned())], ..Default::default() }, "http://gone:1", "unset"),
     ];
     for (facts, found, remedy) in cases {
@@ -122,7 +123,12 @@ fn what_works_but_could_be_better_is_a_note() {
 }
 
 #[test]
-fn a_machine_with_a_gpu_has_nothing_to_tell() {
-    let facts = Facts { adapters: vec![adapter("a GPU", false, None)], graphics: Some(healthy()), ..Default::default() };
+fn a_machine_with_a_gpu_and_python_has_nothing_to_tell() {
+    let facts = Facts {
+        adapters: vec![adapter("a GPU", false, None)],
+        graphics: Some(healthy()),
+        python: Some("/home/me/.local/share/wgflow/python/bin/python".into()),
+        ..Default::default()
+    };
     assert!(diagnose(&facts).iter().all(|finding| finding.verdict == Verdict::Good));
 }

@@ -2,14 +2,15 @@
 #![allow(dead_code, reason = "each bench uses its part")]
 
 use wgflow::agents::{Agent, AgentConfig};
-pub use wgflow::bench::{PUBLISHED, records};
+pub use wgflow::bench::PUBLISHED;
+use wgflow::bench::{TRANSITIONS, records};
 use wgflow::data::Layout;
 use wgflow::engine::{Engine, GpuOptions, Precision, Variant, adapter};
 
 /// An agent on the made-up task.
 pub fn agent(engine: &Engine, config: &AgentConfig, layout: Layout, lanes: u64) -> Agent {
     let seeds: Vec<u64> = (0..lanes).collect();
-    Agent::on_records(engine, config, layout, (records(layout), None), &seeds).expect("the size fits")
+    Agent::on_records(engine, config, layout, (records(layout, TRANSITIONS), None), &seeds).expect("the size fits")
 }
 
 /// The CPU engine at each precision that it has here, and every GPU adapter whose number stands in `WGFLOW_BENCH_ADAPTERS`

@@ -241,7 +241,7 @@ impl Values {
 }
 
 /// Operations of matrix products below which a plan runs on one thread: it is done before a second one has woken up.
-const SHARED_FROM: u64 = 50_000_000;
+const SHARED_FROM: u64 = 10_000_000;
 
 /// What was recorded on `plan`, loaded on the CPU engine over `weights`. Forward passes use only the fixed scalars (the
 /// layer norms' epsilon).

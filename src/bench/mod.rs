@@ -22,8 +22,8 @@ use crate::error::{Error, Result};
 /// cube-single: the size that the official settings were published for.
 pub const PUBLISHED: Layout = Layout { obs_dim: 28, action_dim: 5 };
 
-/// Transitions that are made up.
-const TRANSITIONS: u32 = 10_000;
+/// Transitions that are made up, unless another number is asked for.
+pub const TRANSITIONS: u32 = 10_000;
 
 /// The name of [`Work::Mlp`] on the command line.
 const MLP: &str = "mlp";
@@ -102,10 +102,12 @@ impl Work {
     }
 }
 
-/// Transitions with small values; what they mean does not change how long an update takes.
-pub fn records(layout: Layout) -> Records {
+/// So many transitions with small values; what they mean does not change how long an update takes.
+pub fn records(layout: Layout, transitions: u32) -> Records {
     let record = layout.record();
-    let values = (0..TRANSITIONS * record).map(|i| ((i.wrapping_mul(2_654_435_761) >> 8) as f32 / 16_777_216.0 - 0.5) * 0.5);
+    let count = u64::from(transitions) * u64::from(record);
+    let value = |i: u64| ((i as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / 16_777_216.0;
+    let values = (0..count).map(|i| (value(i) - 0.5) * 0.5);
     Records { values: Arc::new(values.collect()), record }
 }
 

@@ -3,13 +3,16 @@
 //! An output element is the sum over the depth in its order, each step one fused multiply-add. So its bits depend neither
 //! on the vectors' width nor on where the product is cut into blocks or tiles.
 
+mod panel;
+
 use std::cell::RefCell;
-use std::marker::PhantomData;
 
 use pulp::Simd;
 
 use super::aligned::Aligned;
 use super::bf16;
+pub use panel::{pack, panel_elements, panel_width};
+use panel::{pack_whole, pack_with};
 
 /// A factor of a matrix product, by address.
 #[derive(Clone, Copy, Debug)]
@@ -108,6 +111,14 @@ element!(f64, f64s, splat_f64s, mul_add_e_f64s, whole_product, pack_whole);
 /// the left factor's rows.
 const DEPTH: usize = 512;
 
+/// Rows of a tile whose left factor lies transposed, one vector of columns wide. At f32 sixteen numbers of the left factor are
+/// a cache line: it is read once for all of them, and the narrow panel stays in the first-level cache.
+const UPRIGHT: usize = 16;
+
+/// How many depths ahead such a tile asks for that line. The rows of the left factor lie too far apart for the processor to
+/// foresee the next.
+const AHEAD: usize = 8;
+
 /// Rows up to which packing the right factor would cost more than it saves: each packed element serves that few products.
 const FEW_ROWS: usize = 4;
 
@@ -120,17 +131,14 @@ pub enum Right<R> {
     Panels(*const R),
 }
 
-/// Columns of a panel on this processor.
-pub fn panel_width<R: Element>() -> usize {
-    struct Width<R>(PhantomData<R>);
-    impl<R: Element> pulp::WithSimd for Width<R> {
-        type Output = usize;
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, _: S) -> usize {
-            2 * lanes::<S, R>()
+impl<R: Element> Right<R> {
+    /// `panels` from column `col` on, where a panel begins; of this depth, for these factors.
+    pub fn panels_from(panels: *const R, col: usize, depth: usize, factors: Factors) -> Self {
+        if col == 0 {
+            return Self::Panels(panels);
         }
+        Self::Panels(panels.wrapping_add(col / panel_width::<R>() * panel_elements::<R>(depth, factors)))
     }
-    pulp::Arch::new().dispatch(Width::<R>(PhantomData))
 }
 
 #[inline(always)]
@@ -171,7 +179,9 @@ impl<R: Element> pulp::WithSimd for Run<'_, R> {
 /// The product, panel after panel of columns.
 #[inline(always)]
 unsafe fn panels<S: Simd, R: Element>(simd: S, out: MutOperand<R>, lhs: Operand<R>, rhs: Right<R>, space: &mut Aligned<R>) {
-    let wide = 2 * lanes::<S, R>();
+    let transposed = lhs.strides.0 == 1 && matches!(rhs, Right::Plain(_));
+    let upright = transposed && out.shape.0 >= UPRIGHT && S::REGISTER_COUNT >= 32;
+    let wide = if upright { lanes::<S, R>() } else { 2 * lanes::<S, R>() };
     for first in (0..lhs.shape.1).step_by(DEPTH) {
         let depth = DEPTH.min(lhs.shape.1 - first);
         for col in (0..out.shape.1).step_by(wide) {
@@ -186,7 +196,12 @@ unsafe fn panels<S: Simd, R: Element>(simd: S, out: MutOperand<R>, lhs: Operand<
                             (right, rhs.strides.0)
                         } else {
                             space.at_least(depth * wide);
-                            pack_with::<S, R>(space.as_mut_ptr(), right, rhs.strides, (depth, cols));
+                            let shape = (depth, cols);
+                            if upright {
+                                pack_with::<S, R, 1>(space.as_mut_ptr(), right, rhs.strides, shape);
+                            } else {
+                                pack_with::<S, R, 2>(space.as_mut_ptr(), right, rhs.strides, shape);
+                            }
                             (space.as_ptr(), wide)
                         }
                     }
@@ -203,72 +218,10 @@ unsafe fn panels<S: Simd, R: Element>(simd: S, out: MutOperand<R>, lhs: Operand<
                     cols,
                     goes_on: first > 0,
                 };
-                if cols > lanes::<S, R>() { strip.run::<S, 2>(simd) } else { strip.run::<S, 1>(simd) }
-            }
-        }
-    }
-}
-
-/// Packs a panel: copies `depth` rows of `cols` elements, `strides` apart from row to row and from column to column, to `to`,
-/// [`panel_width`] to a row, with zeros behind them.
-///
-/// # Safety
-/// The elements are valid, `to` has room for [`panel_elements`], and the two do not overlap; if the factors are rounded, the
-/// processor is [`bf16::available`].
-pub unsafe fn pack<R: Element>(to: *mut R, from: *const R, strides: (usize, usize), shape: (usize, usize), factors: Factors) {
-    // SAFETY: the caller's promise.
-    match factors {
-        Factors::Whole => unsafe { pack_whole(to, from, strides, shape) },
-        Factors::Rounded => unsafe { R::pack_rounded(to, from, strides, shape) },
-    }
-}
-
-/// Elements of a panel of this depth.
-pub fn panel_elements<R: Element>(depth: usize, factors: Factors) -> usize {
-    match factors {
-        Factors::Rounded if size_of::<R>() == size_of::<f32>() => bf16::panel_words(depth),
-        _ => depth * panel_width::<R>(),
-    }
-}
-
-unsafe fn pack_whole<R: Element>(to: *mut R, from: *const R, strides: (usize, usize), (depth, cols): (usize, usize)) {
-    struct Pack<R>(*mut R, *const R, (usize, usize), (usize, usize));
-    impl<R: Element> pulp::WithSimd for Pack<R> {
-        type Output = ();
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, _: S) {
-            // SAFETY: the promise of whoever called `pack`.
-            unsafe { pack_with::<S, R>(self.0, self.1, self.2, self.3) }
-        }
-    }
-    pulp::Arch::new().dispatch(Pack(to, from, strides, (depth, cols)));
-}
-
-/// As [`pack`], inlined.
-#[inline(always)]
-unsafe fn pack_with<S: Simd, R: Element>(to: *mut R, from: *const R, strides: (usize, usize), (depth, cols): (usize, usize)) {
-    let wide = 2 * lanes::<S, R>();
-    // SAFETY: the caller's promise.
-    unsafe {
-        if strides.1 == 1 && cols == wide {
-            for row in 0..depth {
-                let from = from.add(row * strides.0).cast::<R::Vector<S>>();
-                let to = to.add(row * wide).cast::<R::Vector<S>>();
-                to.write_unaligned(from.read_unaligned());
-                to.add(1).write_unaligned(from.add(1).read_unaligned());
-            }
-            return;
-        }
-        if cols < wide {
-            std::slice::from_raw_parts_mut(to, depth * wide).fill(R::default());
-        }
-        // Eight columns at a time: as many streams as the processor's prefetcher follows.
-        for col in (0..cols).step_by(8) {
-            let some = 8.min(cols - col);
-            for row in 0..depth {
-                let to = to.add(row * wide + col);
-                for c in 0..some {
-                    *to.add(c) = *from.add(row * strides.0 + (col + c) * strides.1);
+                match (upright, cols > lanes::<S, R>()) {
+                    (true, _) => strip.run_upright::<S>(simd),
+                    (false, true) => strip.run::<S, 2>(simd),
+                    (false, false) => strip.run::<S, 1>(simd),
                 }
             }
         }
@@ -305,6 +258,17 @@ impl<R: Element> Strip<R> {
         }
     }
 
+    /// Tiles for a transposed left factor.
+    #[inline(always)]
+    unsafe fn run_upright<S: Simd>(self, simd: S) {
+        // SAFETY: rows below `self.rows`.
+        unsafe {
+            let row = self.tiles::<S, 1, UPRIGHT>(simd, 0);
+            let row = self.tiles::<S, 1, 4>(simd, row);
+            self.tiles::<S, 1, 1>(simd, row);
+        }
+    }
+
     /// Tiles of `ROWS` rows from `row` on; the first row that is left.
     #[inline(always)]
     unsafe fn tiles<S: Simd, const VECTORS: usize, const ROWS: usize>(self, simd: S, mut row: usize) -> usize {
@@ -338,6 +302,9 @@ impl<R: Element> Strip<R> {
                 }
             }
             for k in 0..self.depth {
+                if ROWS == UPRIGHT {
+                    fetch(left.wrapping_add((k + AHEAD) * self.left_strides.1));
+                }
                 let panel = self.panel.add(k * self.panel_stride);
                 let mut right = [R::splat(simd, R::default()); VECTORS];
                 for (v, right) in right.iter_mut().enumerate() {
@@ -365,6 +332,18 @@ impl<R: Element> Strip<R> {
             }
         }
     }
+}
+
+/// Asks for the cache line at `place`, which need not exist.
+#[inline(always)]
+fn fetch<R>(place: *const R) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch of any address is allowed.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(place.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
 }
 
 /// A vector whose first `count` elements come from `from`.

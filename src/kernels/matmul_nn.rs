@@ -1,8 +1,17 @@
 //! `matmul_nn`: the forward product of a layer, with what follows it fused: bias, GELU, clip, tangent, or an Euler step.
 
+use std::ops::Range;
+
 use super::prelude::*;
 use crate::engine::gelu;
 use crate::engine::product::{MutOperand, Operand, Right, product};
+
+/// Rows up to which a block is some columns of every row: several threads can then share few rows, as acting has them.
+const FEW_ROWS: u32 = 32;
+
+/// Columns of such a block: whole panels on every processor. A block of 128 costs a single state's action 10 % more on one
+/// thread, since there are more of them.
+const COLS: u32 = 256;
 
 problem! {
     /// out = epilogue(a b + bias).
@@ -129,22 +138,25 @@ impl Operation for MatmulNn {
     const PACKED_READ: Option<PackedRead> = Some(PackedRead { index: 1, transposed: false });
 
     fn blocks(p: &MatmulNnProblem) -> u32 {
-        p.rows.div_ceil(ROWS)
+        if p.rows <= FEW_ROWS { p.cols.div_ceil(COLS) } else { p.rows.div_ceil(ROWS) }
     }
 
     #[inline(always)]
     fn twin<R: Real>(p: &MatmulNnProblem, cx: &Context<'_, R>, block: u32) {
-        let (first, end) = block_rows(p.rows, block);
-        let (rows, cols) = (end - first, padded(p.cols));
+        let part = Part::of(p, block);
+        let (first, col) = (part.rows.start, part.cols.start);
+        let (rows, cols) = (part.rows.end - first, padded(part.cols.end - col));
+        let factors = cx.factors((p.depth, padded(p.cols)));
         let b = || {
-            let data = cx.matrix(WEIGHTS, p.b, (p.depth, cols), p.b_stride, false);
-            Operand { data, shape: (p.depth as usize, cols as usize), strides: (p.b_stride as usize, 1) }
+            let data = cx.matrix(WEIGHTS, p.b + col, (p.depth, cols), p.b_stride, false);
+            Right::Plain(Operand { data, shape: (p.depth as usize, cols as usize), strides: (p.b_stride as usize, 1) })
         };
+        let panels = cx.packed((p.b, p.depth), false);
         // SAFETY: `Context::matrix` checked the extents; a, b and out lie in different regions.
         unsafe {
             product(
                 MutOperand {
-                    data: cx.matrix(ACTIVATIONS, p.out + first * p.out_stride, (rows, cols), p.out_stride, true),
+                    data: cx.matrix(ACTIVATIONS, p.out + first * p.out_stride + col, (rows, cols), p.out_stride, true),
                     shape: (rows as usize, cols as usize),
                     stride: p.out_stride as usize,
                 },
@@ -153,24 +165,41 @@ impl Operation for MatmulNn {
                     shape: (rows as usize, p.depth as usize),
                     strides: (p.a_stride as usize, 1),
                 },
-                cx.packed((p.b, p.depth), false).map_or_else(|| Right::Plain(b()), Right::Panels),
-                cx.factors((p.depth, padded(p.cols))),
+                panels.map_or_else(b, |panels| Right::panels_from(panels, col as usize, p.depth as usize, factors)),
+                factors,
             );
         }
-        for row in first..end {
-            finish_row(p, cx, row);
+        for row in part.rows {
+            finish_row(p, cx, row, &part.cols);
         }
     }
 }
 
-/// Bias and epilogue of one row of products.
+/// The part of the product that is a block: rows, and columns without their padding.
+struct Part {
+    rows: Range<u32>,
+    cols: Range<u32>,
+}
+
+impl Part {
+    #[inline(always)]
+    fn of(p: &MatmulNnProblem, block: u32) -> Self {
+        if p.rows <= FEW_ROWS {
+            return Self { rows: 0..p.rows, cols: block * COLS..p.cols.min((block + 1) * COLS) };
+        }
+        let (first, end) = block_rows(p.rows, block);
+        Self { rows: first..end, cols: 0..p.cols }
+    }
+}
+
+/// Bias and epilogue of one row of products, in these columns.
 #[inline(always)]
-fn finish_row<R: Real>(p: &MatmulNnProblem, cx: &Context<'_, R>, row: u32) {
-    let cols = p.cols;
-    let out = cx.row_mut(ACTIVATIONS, p.out + row * p.out_stride, cols);
+fn finish_row<R: Real>(p: &MatmulNnProblem, cx: &Context<'_, R>, row: u32, range: &Range<u32>) {
+    let (col, cols) = (range.start, range.end - range.start);
+    let out = cx.row_mut(ACTIVATIONS, p.out + row * p.out_stride + col, cols);
     if p.epilogue == 6 {
-        let base = cx.row(ACTIVATIONS, p.x + row * p.x_stride, cols);
-        for ((z, base), shift) in out.iter_mut().zip(base).zip(cx.row(ACTIVATIONS, p.shift, cols)) {
+        let base = cx.row(ACTIVATIONS, p.x + row * p.x_stride + col, cols);
+        for ((z, base), shift) in out.iter_mut().zip(base).zip(cx.row(ACTIVATIONS, p.shift + col, cols)) {
             *z = gelu(*z + *base + *shift).0;
         }
         return;
@@ -178,8 +207,8 @@ fn finish_row<R: Real>(p: &MatmulNnProblem, cx: &Context<'_, R>, row: u32) {
     if p.bias == NONE {
         return;
     }
-    let bias = cx.row(WEIGHTS, p.bias, cols);
-    let second = (p.second != NONE).then(|| cx.row_mut(ACTIVATIONS, p.second + row * p.second_stride, padded(cols)));
+    let bias = cx.row(WEIGHTS, p.bias + col, cols);
+    let second = (p.second != NONE).then(|| cx.row_mut(ACTIVATIONS, p.second + row * p.second_stride + col, padded(cols)));
     match (p.epilogue, second) {
         (1, None) => {
             for (z, bias) in out.iter_mut().zip(bias) {
@@ -204,7 +233,7 @@ fn finish_row<R: Real>(p: &MatmulNnProblem, cx: &Context<'_, R>, row: u32) {
         }
         (3 | 4, _) => {
             let step = R::ONE / R::of(f64::from(p.steps));
-            let x = cx.row(ACTIVATIONS, p.x + row * p.x_stride, cols);
+            let x = cx.row(ACTIVATIONS, p.x + row * p.x_stride + col, cols);
             for ((z, bias), x) in out.iter_mut().zip(bias).zip(x) {
                 let moved = *x + (*z + *bias) * step;
                 *z = if p.epilogue == 4 { moved.clip() } else { moved };

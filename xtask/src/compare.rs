@@ -4,11 +4,11 @@
 //! with another program. What slows the machine down for a while so slows all of them, and ratios are made within a round.
 
 mod chart;
-mod figures;
-mod machine;
+pub mod figures;
+pub mod machine;
 mod peers;
 mod process;
-mod report;
+pub mod report;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -114,7 +114,7 @@ pub fn run(arguments: &[&str]) -> Result<(), String> {
 }
 
 /// The repository: the one that this program was built in, or on another machine the folder it is run in.
-fn root() -> Result<PathBuf, String> {
+pub fn root() -> Result<PathBuf, String> {
     let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let root = if built_in.join("benches/baselines").is_dir() { built_in } else { ".".into() };
     root.canonicalize().map_err(|error| format!("{}: {error}", root.display()))
@@ -133,7 +133,7 @@ fn works(options: &Options) -> Vec<Work> {
 }
 
 /// Builds wgflow as it is.
-fn build(root: &Path, commit: &str) -> Result<PathBuf, String> {
+pub fn build(root: &Path, commit: &str) -> Result<PathBuf, String> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root).args(["build", "--release", "--quiet", "--bin", "wgflow"]).env("WGFLOW_COMMIT", commit);
     succeed(&mut command, "cargo build")?;

@@ -5,21 +5,26 @@
 //!
 //! `cargo xtask compare` times wgflow and other frameworks doing the same work on this machine, in turn.
 //!
+//! `cargo xtask scale` times an update against each number that its cost depends on.
+//!
 //! `cargo xtask published FOLDER` turns the official tables of published figures into the project's own.
 
 mod compare;
 mod published;
+mod scale;
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
 const USAGE: &str = "usage: cargo xtask test [--no-install]
        cargo xtask compare [WORK]... [--help]
+       cargo xtask scale [--help]
        cargo xtask published FOLDER
 
   test          format, clippy, docs, and every test
   --no-install  do not install a software Vulkan driver; without one, GPU tests are reported as ignored
   compare       time wgflow, JAX, PyTorch, Burn, ... doing the same work, in turn; writes benches/results/
+  scale         time an update against batch, width, Euler steps, lanes and transitions; writes benches/results/
   published     write data/published/presets.csv and scores.csv from FOLDER/hyperparameters.csv and scores.csv";
 
 fn main() -> ExitCode {
@@ -29,6 +34,7 @@ fn main() -> ExitCode {
         ["test"] => test(true),
         ["test", "--no-install"] => test(false),
         ["compare", arguments @ ..] => compare::run(arguments),
+        ["scale", arguments @ ..] => scale::run(arguments),
         ["published", folder] => published::generate(Path::new(folder)),
         _ => Err(USAGE.to_owned()),
     };

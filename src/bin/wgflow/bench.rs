@@ -23,6 +23,9 @@ use super::work::WorkFlags;
 pub struct Bench {
     #[command(flatten)]
     work: WorkFlags,
+    /// Transitions that are made up to draw batches from
+    #[arg(long, value_name = "N", default_value_t = bench::TRANSITIONS, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Bench")]
+    transitions: u32,
     /// Length of a round, in seconds
     #[arg(long, value_name = "S", default_value = "2", value_parser = seconds, help_heading = "Bench")]
     seconds: Duration,
@@ -101,7 +104,7 @@ impl Bench {
         let (work, seeds) = self.work.read(algorithm, matches)?;
         let (engine, described) = self.work.engine.open()?;
         let layout = self.work.layout();
-        let mut subject = Subject::new(&engine, &work, layout, bench::records(layout), &seeds)?;
+        let mut subject = Subject::new(&engine, &work, layout, bench::records(layout, self.transitions), &seeds)?;
         if self.serve {
             return self.serve(&mut subject, &described);
         }

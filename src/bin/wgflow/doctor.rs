@@ -3,8 +3,12 @@
 use std::path::PathBuf;
 
 use wgflow::cli::doctor::{Facts, Finding, Verdict, diagnose};
+use wgflow::envs::python;
 use wgflow::fetch::Folders;
 use wgflow::{Error, Result, cli};
+
+/// One of the environments that most runs are evaluated in.
+const OGBENCH: &str = "cube-single-singletask-v0";
 
 /// Look at this machine, and name what keeps wgflow from running well and what helps
 #[derive(Debug, clap::Args)]
@@ -21,7 +25,8 @@ pub struct Doctor {
 impl Doctor {
     pub fn run(self) -> Result<()> {
         let cache = Folders::from_env()?.cache;
-        let findings = diagnose(&Facts::gather(&[("runs", self.out), ("cache", cache)]));
+        let python = python::find(None, OGBENCH).ok();
+        let findings = diagnose(&Facts::gather(&[("runs", self.out), ("cache", cache)], python));
         if self.json {
             cli::print_json(&findings, false)?;
         } else {

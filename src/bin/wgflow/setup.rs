@@ -58,14 +58,19 @@ impl Setup {
             let shown: Vec<_> = command.iter().map(|part| part.to_string_lossy()).collect();
             let shown = shown.join(" ");
             println!("running: {shown}");
-            let status = Command::new(&command[0]).args(&command[1..]).status();
-            let problem = match status {
+            let (problem, remedy) = match Command::new(&command[0]).args(&command[1..]).status() {
                 Ok(status) if status.success() => continue,
-                Ok(status) => format!("`{shown}` ended with {status}"),
-                Err(error) => format!("cannot run `{shown}`: {error}"),
+                Ok(status) => {
+                    let remedy = "see its own message above; Debian and Ubuntu keep venv in the package python3-venv, and \
+                                  --python names another Python";
+                    (format!("`{shown}` ended with {status}"), remedy)
+                }
+                Err(error) => {
+                    let remedy = "install Python 3.10 or newer (Debian and Ubuntu: apt-get install python3 python3-venv), or \
+                                  name one with --python";
+                    (format!("{} cannot be run: {error}", command[0].to_string_lossy()), remedy)
+                }
             };
-            let remedy = "see its own message above; Debian and Ubuntu keep venv in the package python3-venv, and --python \
-                          names another Python";
             return Err(Error::environment("setup", problem, remedy));
         }
         Ok(())

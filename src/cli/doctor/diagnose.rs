@@ -17,6 +17,16 @@ pub fn diagnose(facts: &Facts) -> Vec<Finding> {
         Finding::note("variable", format!("{name}={value} limits what is found"), format!("unset {name} if that is not meant"))
     }));
     findings.extend(facts.folders.iter().flat_map(|(purpose, folder)| of_folder(purpose, folder)));
+    findings.push(facts.python.as_ref().map_or_else(
+        || {
+            Finding::note(
+                "Python",
+                "none with OGBench",
+                "`wgflow setup` makes one; only evaluation outside the point mazes needs it",
+            )
+        },
+        |python| Finding::good("Python", python.display().to_string()),
+    ));
     findings.extend(facts.proxies.iter().map(|(name, value)| {
         Finding::note("network", format!("downloads go through {name}={value}"), format!("unset {name} if that proxy is gone"))
     }));

@@ -19,6 +19,8 @@ pub struct Facts {
     pub folders: Vec<(&'static str, FolderFacts)>,
     /// Environment variables that change what wgpu and the loader see, and their values.
     pub overrides: Vec<(&'static str, String)>,
+    /// The Python that OGBench's environments would run in, if one was made or named.
+    pub python: Option<PathBuf>,
     /// Whether the network is reached through a proxy, by variable.
     pub proxies: Vec<(&'static str, String)>,
 }
@@ -56,8 +58,8 @@ pub struct FolderFacts {
 }
 
 impl Facts {
-    /// Looks at this machine, and at the folders that `folders` name.
-    pub fn gather(folders: &[(&'static str, PathBuf)]) -> Self {
+    /// Looks at this machine, and at the folders that `folders` name; `python` as in [`Facts::python`].
+    pub fn gather(folders: &[(&'static str, PathBuf)], python: Option<PathBuf>) -> Self {
         let set = |names: &[&'static str]| {
             names.iter().filter_map(|name| std::env::var(name).ok().map(|value| (*name, value))).collect::<Vec<_>>()
         };
@@ -73,6 +75,7 @@ impl Facts {
                 "VK_LOADER_DRIVERS_DISABLE",
                 "DISABLE_LAYER_NV_OPTIMUS_1",
             ]),
+            python,
             proxies: set(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]),
         }
     }

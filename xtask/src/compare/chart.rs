@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::figures::Comparison;
 use super::machine::Machine;
-use super::report::short;
+use super::report::{label, short};
 
 const WIDTH: f64 = 860.0;
 /// Where the bars begin, and how long the longest is.
@@ -59,11 +59,6 @@ fn panel(text: &mut String, comparison: &Comparison, y: &mut f64) {
         label(text, LEFT + scale(ms.max) + 8.0, middle + 4.0, "", &format!("{}{ratio}", short(ms.median)));
         *y += ROW;
     }
-}
-
-fn label(text: &mut String, x: f64, y: f64, style: &str, content: &str) {
-    let content = content.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let _ = writeln!(text, "<text x=\"{x:.1}\" y=\"{y:.1}\" {style}>{content}</text>");
 }
 
 #[cfg(test)]

@@ -25,8 +25,6 @@ pub fn publish(machine: &Machine, comparisons: &[Comparison], options: &Options,
     let command = format!("cargo xtask compare {command}").trim().to_owned();
     let text = markdown(machine, comparisons, &command);
     println!("{text}");
-    let folder = options.out.clone().unwrap_or_else(|| root.join("benches/results"));
-    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let device = match (options.device, machine.gpus.first()) {
         (Device::Cpu, _) => machine.processor.clone(),
         (Device::Gpu, Some(gpu)) => gpu.split(',').next().unwrap_or(gpu).to_owned(),
@@ -35,10 +33,23 @@ pub fn publish(machine: &Machine, comparisons: &[Comparison], options: &Options,
         }
     };
     let lanes = if options.lanes == 1 { String::new() } else { format!("-{}-lanes", options.lanes) };
-    let stem = unused(&folder, &format!("{}-{}{lanes}", machine.date, slug(&device)));
     let json = Results { command, machine, comparisons };
-    let json = serde_json::to_string_pretty(&json).map_err(|error| error.to_string())? + "\n";
-    for (extension, content) in [("md", &text), ("json", &json), ("svg", &chart::svg(machine, comparisons))] {
+    let stem = format!("{}-{}{lanes}", machine.date, slug(&device));
+    write(&stem, (&text, &json, &chart::svg(machine, comparisons)), options.out.as_deref(), root)
+}
+
+/// Writes a table, figures and a picture to `folder`, or to `benches/results/`, under the first name from `stem` on that is free.
+pub fn write(
+    stem: &str,
+    (text, figures, picture): (&str, &impl Serialize, &str),
+    folder: Option<&Path>,
+    root: &Path,
+) -> Result<(), String> {
+    let folder = folder.map_or_else(|| root.join("benches/results"), Path::to_owned);
+    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let stem = unused(&folder, stem);
+    let json = serde_json::to_string_pretty(figures).map_err(|error| error.to_string())? + "\n";
+    for (extension, content) in [("md", text), ("json", &json), ("svg", picture)] {
         let file = folder.join(format!("{stem}.{extension}"));
         std::fs::write(&file, content).map_err(|error| format!("{}: {error}", file.display()))?;
         println!("{}", file.display());
@@ -111,6 +122,12 @@ fn verdict(row: &Row, ratio: Spread) -> String {
 pub fn short(ms: f64) -> String {
     let digits = (2 - ms.abs().max(1e-12).log10().floor() as i32).clamp(0, 9) as usize;
     format!("{ms:.digits$}")
+}
+
+/// Text in an SVG picture.
+pub fn label(text: &mut String, x: f64, y: f64, style: &str, content: &str) {
+    let content = content.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let _ = writeln!(text, "<text x=\"{x:.1}\" y=\"{y:.1}\" {style}>{content}</text>");
 }
 
 #[cfg(test)]
