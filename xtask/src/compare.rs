@@ -9,6 +9,7 @@ pub mod machine;
 mod peers;
 mod process;
 pub mod report;
+pub mod text;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

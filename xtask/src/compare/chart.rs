@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::figures::Comparison;
 use super::machine::Machine;
-use super::report::{label, short};
+use super::text::{label, short};
 
 const WIDTH: f64 = 860.0;
 /// Where the bars begin, and how long the longest is.

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::figures::{Comparison, Row, Spread};
 use super::machine::{Machine, slug};
+use super::text::short;
 use super::{Device, Options, chart};
 
 /// The JSON form.
@@ -118,18 +119,6 @@ fn verdict(row: &Row, ratio: Spread) -> String {
     format!("wgflow is {times:.2} times {comparative} than {}.", row.program)
 }
 
-/// Three significant digits.
-pub fn short(ms: f64) -> String {
-    let digits = (2 - ms.abs().max(1e-12).log10().floor() as i32).clamp(0, 9) as usize;
-    format!("{ms:.digits$}")
-}
-
-/// Text in an SVG picture.
-pub fn label(text: &mut String, x: f64, y: f64, style: &str, content: &str) {
-    let content = content.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let _ = writeln!(text, "<text x=\"{x:.1}\" y=\"{y:.1}\" {style}>{content}</text>");
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::figures::tests::comparison;
@@ -146,11 +135,6 @@ mod tests {
             rustc: "rustc 1.95.0".to_owned(),
             load: vec![0.5, 2.0],
         }
-    }
-
-    #[test]
-    fn three_digits_that_count() {
-        assert_eq!([83.27, 110.4, 4.806, 0.052_34, 1234.6].map(short), ["83.3", "110", "4.81", "0.0523", "1235"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::{Curve, Results};
-use crate::compare::report::{label, short};
+use crate::compare::text::{label, short};
 
 const PANEL: (f64, f64) = (270.0, 210.0);
 /// Where the axes lie in a panel: left, top, right, bottom.

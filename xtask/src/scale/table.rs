@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::{Curve, Results};
 use crate::compare::figures::Spread;
-use crate::compare::report::short;
+use crate::compare::text::short;
 
 /// Writing to a string does not fail.
 pub fn markdown(results: &Results<'_>) -> String {
