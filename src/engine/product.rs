@@ -171,17 +171,29 @@ impl<R: Element> pulp::WithSimd for Run<'_, R> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        let transposed = self.1.strides.0 == 1 && matches!(self.2, Right::Plain(_));
+        let upright = transposed && self.0.shape.0 >= UPRIGHT && S::REGISTER_COUNT >= 32;
         // SAFETY: the promise of whoever made this.
-        unsafe { panels(simd, self.0, self.1, self.2, self.3) }
+        unsafe {
+            if upright {
+                panels::<S, R, 1>(simd, self.0, self.1, self.2, self.3);
+            } else {
+                panels::<S, R, 2>(simd, self.0, self.1, self.2, self.3);
+            }
+        }
     }
 }
 
-/// The product, panel after panel of columns.
+/// The product, panel after panel of `VECTORS` vectors of columns: one for upright tiles.
 #[inline(always)]
-unsafe fn panels<S: Simd, R: Element>(simd: S, out: MutOperand<R>, lhs: Operand<R>, rhs: Right<R>, space: &mut Aligned<R>) {
-    let transposed = lhs.strides.0 == 1 && matches!(rhs, Right::Plain(_));
-    let upright = transposed && out.shape.0 >= UPRIGHT && S::REGISTER_COUNT >= 32;
-    let wide = if upright { lanes::<S, R>() } else { 2 * lanes::<S, R>() };
+unsafe fn panels<S: Simd, R: Element, const VECTORS: usize>(
+    simd: S,
+    out: MutOperand<R>,
+    lhs: Operand<R>,
+    rhs: Right<R>,
+    space: &mut Aligned<R>,
+) {
+    let wide = VECTORS * lanes::<S, R>();
     for first in (0..lhs.shape.1).step_by(DEPTH) {
         let depth = DEPTH.min(lhs.shape.1 - first);
         for col in (0..out.shape.1).step_by(wide) {
@@ -196,12 +208,7 @@ unsafe fn panels<S: Simd, R: Element>(simd: S, out: MutOperand<R>, lhs: Operand<
                             (right, rhs.strides.0)
                         } else {
                             space.at_least(depth * wide);
-                            let shape = (depth, cols);
-                            if upright {
-                                pack_with::<S, R, 1>(space.as_mut_ptr(), right, rhs.strides, shape);
-                            } else {
-                                pack_with::<S, R, 2>(space.as_mut_ptr(), right, rhs.strides, shape);
-                            }
+                            pack_with::<S, R, VECTORS>(space.as_mut_ptr(), right, rhs.strides, (depth, cols));
                             (space.as_ptr(), wide)
                         }
                     }
@@ -218,10 +225,10 @@ unsafe fn panels<S: Simd, R: Element>(simd: S, out: MutOperand<R>, lhs: Operand<
                     cols,
                     goes_on: first > 0,
                 };
-                match (upright, cols > lanes::<S, R>()) {
-                    (true, _) => strip.run_upright::<S>(simd),
-                    (false, true) => strip.run::<S, 2>(simd),
-                    (false, false) => strip.run::<S, 1>(simd),
+                match (VECTORS, cols > lanes::<S, R>()) {
+                    (1, _) => strip.run_upright::<S>(simd),
+                    (_, true) => strip.run::<S, 2>(simd),
+                    (_, false) => strip.run::<S, 1>(simd),
                 }
             }
         }
