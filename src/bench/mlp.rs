@@ -52,7 +52,7 @@ pub fn scalars(common: &Common, blueprint: &Blueprint) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use crate::bench::{PUBLISHED, Subject, Work, records};
+    use crate::bench::{PUBLISHED, Subject, TRANSITIONS, Work, records};
     use crate::engine::Engine;
 
     #[test]
@@ -60,7 +60,7 @@ mod tests {
         let mut common = crate::agents::FqlConfig::default().common;
         (common.batch, common.hidden) = (32, vec![24, 24]);
         let engine = Engine::cpu(Some(1));
-        let mut subject = Subject::new(&engine, &Work::Mlp(common), PUBLISHED, records(PUBLISHED), &[0, 1]).unwrap();
+        let mut subject = Subject::new(&engine, &Work::Mlp(common), PUBLISHED, records(PUBLISHED, TRANSITIONS), &[0, 1]).unwrap();
         let mut loss = |updates| {
             subject.update(updates).unwrap();
             let op = subject.blueprint().update.ops.iter().find(|op| op.kernel.name == "flow_loss").unwrap();
