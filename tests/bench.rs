@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use wgflow::agents::{AgentConfig, RebracConfig};
-use wgflow::bench::{PUBLISHED, Subject, Work, records};
+use wgflow::bench::{PUBLISHED, Subject, TRANSITIONS, Work, records};
 use wgflow::engine::profile::Doing;
 use wgflow::engine::{Arena, Engine};
 
@@ -162,7 +162,7 @@ fn a_process_takes_what_was_planned() {
 fn rebrac(engine: &Engine) -> Subject {
     let mut config = RebracConfig::default();
     (config.common.batch, config.common.hidden) = (130, vec![24, 16]);
-    Subject::new(engine, &Work::Agent(AgentConfig::Rebrac(config)), PUBLISHED, records(PUBLISHED), &[0, 1]).unwrap()
+    Subject::new(engine, &Work::Agent(AgentConfig::Rebrac(config)), PUBLISHED, records(PUBLISHED, TRANSITIONS), &[0, 1]).unwrap()
 }
 
 #[test]

@@ -13,6 +13,8 @@ use folder::Folder;
 
 const DATA: &str = "data/pointmaze-medium-navigate/pointmaze-medium-navigate-v0.slim.npz";
 
+const VALIDATION: &str = "data/pointmaze-medium-navigate/pointmaze-medium-navigate-v0-val.npz";
+
 fn wgflow(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_wgflow")).args(arguments).stdin(Stdio::null()).output().unwrap()
 }
@@ -120,5 +122,30 @@ fn completions_and_pages_know_every_subcommand() {
     for name in names {
         let page = std::fs::read_to_string(folder.0.join(format!("wgflow-{name}.1"))).unwrap();
         assert!(page.contains(".SH"), "{name}");
+    }
+}
+
+#[test]
+fn a_dataset_is_named_as_it_was_downloaded() {
+    const NAME: &str = "pointmaze-medium-navigate-v0";
+    let home = Folder::new("named");
+    let kept = home.join(".ogbench/data");
+    std::fs::create_dir_all(&kept).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wgflow"));
+        command.args(arguments).env("HOME", home.path()).env_remove("XDG_CACHE_HOME");
+        command.env_remove("WGFLOW_CACHE").stdin(Stdio::null()).output().unwrap()
+    };
+    for arguments in [&["inspect", NAME][..], &["plan", "--data", NAME]] {
+        let output = run(arguments);
+        let told = text(&output.stderr);
+        assert!(!output.status.success() && told.contains(&format!("wgflow download {NAME}")), "{arguments:?}: {told}");
+    }
+    for (from, to) in [(DATA, format!("{NAME}.npz")), (VALIDATION, format!("{NAME}-val.npz"))] {
+        std::fs::copy(from, kept.join(to)).unwrap();
+    }
+    for arguments in [&["inspect", NAME][..], &["plan", "--data", NAME]] {
+        let output = run(arguments);
+        assert!(output.status.success() && text(&output.stdout).contains("200000"), "{arguments:?}: {}", text(&output.stderr));
     }
 }

@@ -176,11 +176,11 @@ pub struct TrainFlags {
     pub engine: EngineFlags,
 }
 
-/// The dataset that `data` names: a path, or the name of one in a cache of this machine.
+/// The dataset that `data`, the value of `flag`, names: a path, or the name of one in a cache of this machine.
 ///
 /// # Errors
 /// [`Error::Setting`] for a known name that was not downloaded.
-pub fn located(data: &Path) -> Result<PathBuf> {
+pub fn located(flag: &'static str, data: &Path) -> Result<PathBuf> {
     let name = data.to_string_lossy();
     if data.exists() {
         return Ok(data.to_path_buf());
@@ -189,7 +189,7 @@ pub fn located(data: &Path) -> Result<PathBuf> {
     let found = fetch::locate(&name, &fetch::Options::from_env()?)?;
     if found.is_none() && fetch::names().any(|known| known == name) {
         let remedy = format!("fetch it with wgflow download {name}");
-        return Err(Error::setting("--data", "a file, or a dataset that was downloaded", name, remedy));
+        return Err(Error::setting(flag, "a file, or a dataset that was downloaded", name, remedy));
     }
     Ok(found.unwrap_or_else(|| data.to_path_buf()))
 }
@@ -201,7 +201,7 @@ impl TrainFlags {
     fn config(&self, agent: &AgentConfig, preset: Option<&str>) -> Result<RunConfig> {
         let (agent, seeds) = sweep::lanes(agent, &self.lanes.seeds()?)?;
         let none = || Error::setting("--data", "a dataset", "none", "name a file, or continue a run with --resume");
-        let data = located(self.data.as_deref().ok_or_else(none)?)?;
+        let data = located("--data", self.data.as_deref().ok_or_else(none)?)?;
         Ok(RunConfig {
             // Absolute, so that the run can be resumed from anywhere.
             data: std::path::absolute(&data).map_err(Error::io(&data, "find"))?,

@@ -2,7 +2,7 @@
 
 use wgflow::Error;
 use wgflow::agents::{AgentConfig, RebracConfig};
-use wgflow::bench::{PUBLISHED, Subject, Work, records};
+use wgflow::bench::{PUBLISHED, Subject, TRANSITIONS, Work, records};
 use wgflow::engine::profile::Doing;
 use wgflow::engine::{Arena, Engine, Machine, Region};
 
@@ -11,7 +11,7 @@ use crate::{Outcome, ensure, gpu};
 fn subject(engine: &Engine) -> wgflow::Result<Subject> {
     let mut config = RebracConfig::default();
     (config.common.batch, config.common.hidden) = (20, vec![24, 16]);
-    Subject::new(engine, &Work::Agent(AgentConfig::Rebrac(config)), PUBLISHED, records(PUBLISHED), &[0, 1, 2])
+    Subject::new(engine, &Work::Agent(AgentConfig::Rebrac(config)), PUBLISHED, records(PUBLISHED, TRANSITIONS), &[0, 1, 2])
 }
 
 pub fn a_profile_holds_every_dispatch_and_changes_no_bit() -> Outcome {
@@ -40,7 +40,7 @@ pub fn the_footprint_is_what_is_allocated() -> Outcome {
     let engine = Engine::Gpu(gpu()?);
     let mut subject = subject(&engine)?;
     let (memory, scalars) = (subject.blueprint().memory.clone(), subject.blueprint().scalars.len());
-    let footprint = engine.footprint((&memory, 3, scalars), &[&subject.blueprint().update], &[&records(PUBLISHED)]);
+    let footprint = engine.footprint((&memory, 3, scalars), &[&subject.blueprint().update], &[&records(PUBLISHED, TRANSITIONS)]);
     let Machine::Gpu(machine) = subject.machine() else { return Err("not a GPU".into()) };
     for (arena, bytes) in Arena::ALL.into_iter().zip(footprint.arenas) {
         let start = Region { arena, offset: 0, rows: 1, cols: 4, stride: 4 };

@@ -3,15 +3,16 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use wgflow::cli::train::located;
 use wgflow::data::LoadOptions;
 use wgflow::data::inspect::{Range, Report, inspect};
 use wgflow::{Result, cli};
 
 /// Describe datasets: sizes, rewards, ranges, and what in them would hurt training
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: wgflow inspect cube-single-play-v0.npz --task 2")]
+#[command(after_help = "Example: wgflow inspect cube-single-play-v0 --task 2")]
 pub struct Inspect {
-    /// Files of OGBench (.npz), D4RL, Minari or RoboMimic (.hdf5), or folders of Minari data sets
+    /// Files of OGBench (.npz), D4RL, Minari or RoboMimic (.hdf5), folders of Minari data sets, or names of downloaded datasets
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// Print one JSON object a line, one for each file
@@ -49,6 +50,7 @@ impl Inspect {
         };
         let mut refused = Ok(());
         for file in &self.files {
+            let file = &located("FILE", file)?;
             let report = inspect(file, &options)?;
             if self.json { cli::print_json(&report, true) } else { cli::print(&table(&report)) }?;
             if report.refused.is_some() {

@@ -85,7 +85,7 @@ impl Plan {
         let Some(file) = &self.data else {
             return Ok((self.work.layout(), bench::records(self.work.layout(), bench::TRANSITIONS)));
         };
-        let dataset = data::load(located(file)?, &LoadOptions::default())?;
+        let dataset = data::load(located("--data", file)?, &LoadOptions::default())?;
         let layout = Layout { obs_dim: dataset.obs_dim as u32, action_dim: dataset.action_dim as u32 };
         Ok((layout, replay::records(&dataset)))
     }
