@@ -88,12 +88,7 @@ struct Candidate {
 
 /// Runs the command with `arguments`.
 pub fn run(arguments: &[&str]) -> Result<(), String> {
-    let options = match Options::try_parse_from(std::iter::once(&"cargo xtask compare").chain(arguments)) {
-        Ok(options) => options,
-        // Help is no error.
-        Err(message) if !message.use_stderr() => return message.print().map_err(|error| error.to_string()),
-        Err(message) => return Err(message.to_string()),
-    };
+    let Some(options) = parsed::<Options>("cargo xtask compare", arguments)? else { return Ok(()) };
     if options.lanes > 1 && options.work.iter().any(|work| matches!(work, Work::Mlp | Work::Act)) {
         return Err("--lanes: expected 1 for mlp and act, which have no lanes: name the other work".to_owned());
     }
@@ -112,6 +107,15 @@ pub fn run(arguments: &[&str]) -> Result<(), String> {
     }
     machine.note_load();
     report::publish(&machine, &comparisons, &options, &root)
+}
+
+/// The options of the command `name`; `None` where help was asked for, which is no error, and given.
+pub fn parsed<O: Parser>(name: &str, arguments: &[&str]) -> Result<Option<O>, String> {
+    match O::try_parse_from(std::iter::once(&name).chain(arguments)) {
+        Ok(options) => Ok(Some(options)),
+        Err(message) if !message.use_stderr() => message.print().map(|()| None).map_err(|error| error.to_string()),
+        Err(message) => Err(message.to_string()),
+    }
 }
 
 /// The repository: the one that this program was built in, or on another machine the folder it is run in.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::compare::figures::Spread;
 use crate::compare::machine::{Machine, slug};
-use crate::compare::{build, report, root};
+use crate::compare::{build, parsed, report, root};
 
 /// Time one update of GFP at the published size, and with one number of it changed at a time
 ///
@@ -121,12 +121,7 @@ struct Results<'a> {
 
 /// Runs the command with `arguments`.
 pub fn run(arguments: &[&str]) -> Result<(), String> {
-    let options = match Options::try_parse_from(std::iter::once(&"cargo xtask scale").chain(arguments)) {
-        Ok(options) => options,
-        // Help is no error.
-        Err(message) if !message.use_stderr() => return message.print().map_err(|error| error.to_string()),
-        Err(message) => return Err(message.to_string()),
-    };
+    let Some(options) = parsed::<Options>("cargo xtask scale", arguments)? else { return Ok(()) };
     let root = root()?;
     let mut machine = Machine::look(&root);
     let wgflow = match &options.wgflow {

@@ -58,7 +58,13 @@ impl Machine {
         let load: Vec<String> = self.load.iter().map(|load| format!("{load:.1}")).collect();
         let mut lines = vec![
             format!("Machine: {}, {} logical cores, {}.", self.processor, self.cores, self.system),
-            format!("Commit {}, {}; {}.", self.commit, self.rustc, versions.join(", ")),
+            format!(
+                "Commit {}, {}{}{}.",
+                self.commit,
+                self.rustc,
+                if versions.is_empty() { "" } else { "; " },
+                versions.join(", ")
+            ),
         ];
         lines.extend(self.gpus.iter().map(|gpu| format!("GPU: {gpu}.")));
         if !load.is_empty() {
