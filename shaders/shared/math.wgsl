@@ -14,6 +14,15 @@ fn real_exp(x: vec4<f32>) -> vec4<f32> {
     return p * bitcast<vec4<f32>>((vec4<i32>(n) + vec4<i32>(127)) << vec4<u32>(23u));
 }
 
+// 2^x = 2^n 2^r with |r| <= 1/2, by the polynomial with the least relative error there; x lies in [-126, 126.5].
+fn real_exp2(x: vec4<f32>) -> vec4<f32> {
+    let n = floor(x + 0.5);
+    let r = x - n;
+    let p3 = 5.5507133e-2 + r * (9.675541e-3 + r * 1.3276472e-3);
+    let p = 1.0000001 + r * (0.69314697 + r * (0.2402212 + r * p3));
+    return bitcast<vec4<f32>>(bitcast<vec4<i32>>(p) + (vec4<i32>(n) << vec4<u32>(23u)));
+}
+
 // ln x = e ln2 + ln m with m in [sqrt(1/2), sqrt(2)), ln m = 2 atanh((m-1)/(m+1)); x is positive and normal.
 fn real_ln(x: vec4<f32>) -> vec4<f32> {
     let bits = bitcast<vec4<u32>>(x);
@@ -68,15 +77,15 @@ struct Gelu {
     slope: vec4<f32>,
 }
 
-// 0.5 x (1 + tanh(u)), u = sqrt(2/pi) (x + 0.044715 x^3), and its derivative: the tanh form of `flax.linen.gelu`.
-// Beyond |x| = 10 the tangent is 1, so the clamp only keeps the cube finite.
+// 0.5 x (1 + tanh(u)), u = sqrt(2/pi) (x + 0.044715 x^3), and its derivative: the tanh form of `flax.linen.gelu`, as
+// x sigma(2u). Beyond |x| = 10 the gate is 0 or 1, so the clamp only keeps the cube finite, and the exponent below 126.
 fn gelu(x: vec4<f32>) -> Gelu {
-    let scale = 0.7978845608028654;
-    let cubic = 0.044715;
+    let scale = 2.0 * 0.7978845608028654;
+    let cubic = scale * 0.044715;
+    let log2_e = 1.44269504088896340736;
     let c = clamp(x, vec4<f32>(-10.0), vec4<f32>(10.0));
     let c2 = c * c;
-    let t = real_tanh(scale * (c + cubic * c2 * c));
-    let gate = 0.5 * (1.0 + t);
-    let slope = scale * (1.0 + 3.0 * cubic * c2);
-    return Gelu(x * gate, gate + 0.5 * c * (1.0 - t * t) * slope);
+    let gate = 1.0 / (1.0 + real_exp2(c * (-scale * log2_e - cubic * log2_e * c2)));
+    let slope = scale + 3.0 * cubic * c2;
+    return Gelu(x * gate, gate + c * gate * (1.0 - gate) * slope);
 }

@@ -120,7 +120,7 @@ const UPRIGHT: usize = 16;
 const AHEAD: usize = 8;
 
 /// Rows up to which packing the right factor would cost more than it saves: each packed element serves that few products.
-const FEW_ROWS: usize = 4;
+const UNPACKED_ROWS: usize = 4;
 
 /// The right factor of a product.
 #[derive(Clone, Copy, Debug)]
@@ -204,7 +204,7 @@ unsafe fn panels<S: Simd, R: Element, const VECTORS: usize>(
                     Right::Panels(data) => (data.add(col * lhs.shape.1 + first * wide), wide),
                     Right::Plain(rhs) => {
                         let right = rhs.data.add(first * rhs.strides.0 + col * rhs.strides.1);
-                        if rhs.strides.1 == 1 && cols == wide && out.shape.0 <= FEW_ROWS {
+                        if rhs.strides.1 == 1 && cols == wide && out.shape.0 <= UNPACKED_ROWS {
                             (right, rhs.strides.0)
                         } else {
                             space.at_least(depth * wide);
