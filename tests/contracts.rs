@@ -7,7 +7,7 @@ use std::path::Path;
 
 use naga::back::{hlsl, msl, spv};
 use naga::front::wgsl;
-use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, Scalar, ScalarKind, StorageAccess, TypeInner, VectorSize};
 use wgflow::engine::{Field, Kernel, Shader, Variant};
 use wgflow::kernels::{self, ALL};
@@ -131,10 +131,14 @@ fn check_back_ends(module: &Module, info: &ModuleInfo) -> Result<(), String> {
     Ok(())
 }
 
-/// Everything a shader promises.
+/// Everything a shader promises. None needs more than WebGPU has, but those of [`Variant::Subgroup`], which broadcast.
 fn check(kernel: &Kernel, entry: &str, source: &str) -> Result<(), String> {
     let module = wgsl::parse_str(source).map_err(|e| e.emit_to_string(source))?;
     let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+    if kernel.shaders.iter().any(|shader| shader.entry == entry && shader.variant == Variant::Subgroup) {
+        validator = Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP);
+        validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::BALLOT);
+    }
     let info = validator.validate(&module).map_err(|e| e.emit_to_string(source))?;
     check_problem(&module, kernel.fields)?;
     check_bindings(&module)?;
@@ -217,6 +221,7 @@ fn every_file_has_its_partner() {
             Variant::Plain => kernel.name.to_owned(),
             Variant::Large => format!("{}_large", kernel.name),
             Variant::Software => format!("{}_rows", kernel.name),
+            Variant::Subgroup => format!("{}_subgroup", kernel.name),
         };
         assert_eq!(kernel.shaders[0].variant, Variant::Plain, "{}", kernel.name);
         assert!(kernel.shaders.iter().all(|shader| shader.entry == stem(shader.variant)), "{}", kernel.name);

@@ -25,23 +25,29 @@ type Outcome = Result<(), Failed>;
 fn main() {
     let arguments = Arguments::from_args();
     let found = !adapter::list().is_empty();
+    let subgroups = found && matches!(gpu(false), Engine::Gpu(gpu) if gpu.has_subgroups());
+    let ignored = |variant| if variant == Variant::Subgroup { !subgroups } else { !found };
     let mut trials = vec![Trial::test("every kernel has its scenes", every_kernel_has_its_scenes)];
     for subject in SUBJECTS {
         let name = subject.kernel;
         trials.push(Trial::test(format!("{name} touches only what it declares"), || touches_only_what_it_declares(subject)));
         trials.push(Trial::test(format!("{name} at f32 agrees with the oracle"), || cpu_agrees(subject)));
         for index in 0..kernel(subject).shaders.len() {
-            let entry = kernel(subject).shaders[index].entry;
+            let Shader { entry, variant, .. } = kernel(subject).shaders[index];
             let test = move || shader_agrees(subject, index);
-            trials.push(Trial::test(format!("{entry}.wgsl agrees with the oracle"), test).with_ignored_flag(!found));
+            trials.push(Trial::test(format!("{entry}.wgsl agrees with the oracle"), test).with_ignored_flag(ignored(variant)));
         }
     }
     for mutation in mutations::MUTATIONS {
         let name = format!("broken {}.wgsl is noticed: {}", mutation.entry, mutation.what);
-        trials.push(Trial::test(name, || a_broken_shader_is_noticed(mutation)).with_ignored_flag(!found));
+        let mut shaders = ALL.iter().flat_map(|kernel| kernel.shaders);
+        let variant = shaders.find(|shader| shader.entry == mutation.entry).map_or(Variant::Plain, |shader| shader.variant);
+        trials.push(Trial::test(name, || a_broken_shader_is_noticed(mutation)).with_ignored_flag(ignored(variant)));
     }
     if !found {
         eprintln!("no adapter: the tests of the shaders are ignored");
+    } else if !subgroups {
+        eprintln!("no software adapter with subgroups of eight: the tests of its shaders are ignored");
     }
     libtest_mimic::run(&arguments, trials).exit();
 }

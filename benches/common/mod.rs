@@ -41,7 +41,8 @@ fn variant() -> Option<Variant> {
         "plain" => Variant::Plain,
         "large" => Variant::Large,
         "software" => Variant::Software,
-        _ => panic!("WGFLOW_BENCH_VARIANT is {wanted}: plain, large or software"),
+        "subgroup" => Variant::Subgroup,
+        _ => panic!("WGFLOW_BENCH_VARIANT is {wanted}: plain, large, software or subgroup"),
     })
 }
 

@@ -195,14 +195,20 @@ pub fn open(index: usize, options: GpuOptions) -> Result<std::sync::Arc<Gpu>> {
         }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgflow"),
-            // For profiles; costs nothing otherwise.
-            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
+            required_features: adapter.features() & features(&adapter.get_info()),
             required_limits: wanted(&offered),
             ..Default::default()
         };
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| refused(error.to_string()))?;
         Gpu::owning(device, queue, options).await
     })
+}
+
+/// What is used where an adapter has it: timestamps, for profiles, which cost nothing otherwise, and subgroups, for which only
+/// software adapters have kernels.
+fn features(info: &wgpu::AdapterInfo) -> wgpu::Features {
+    let subgroups = if info.device_type == wgpu::DeviceType::Cpu { wgpu::Features::SUBGROUP } else { wgpu::Features::empty() };
+    wgpu::Features::TIMESTAMP_QUERY | subgroups
 }
 
 /// WebGPU's default limits, where the adapter has them, and its own where more is used: larger bindings make fewer lane

@@ -40,7 +40,7 @@ pub struct GpuOptions {
     /// results are the same bits.
     pub checked: bool,
     /// The variant of kernels that have several, where it is not to be chosen for the adapter. A product has the same bits in
-    /// `Plain` and `Large`, and others in `Software`.
+    /// `Plain` and `Large`, and others in `Software` and `Subgroup`.
     pub variant: Option<Variant>,
     /// Whether a run measures which variant is the fastest, about a third of a second when its first plan is loaded, where
     /// `variant` leaves it open. By default on GPUs; a software adapter has a variant of its own.

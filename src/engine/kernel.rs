@@ -79,6 +79,8 @@ pub enum Variant {
     Large,
     /// For software adapters.
     Software,
+    /// Matrix products for those of them whose subgroups have eight invocations or more.
+    Subgroup,
 }
 
 /// One WGSL program of a kernel.

@@ -60,10 +60,11 @@ impl Pipelines {
     }
 }
 
-/// The program of `kernel` in this variant, or its plain one.
+/// The program of `kernel` in this variant, or the next that it has.
 pub(super) fn shader_of(kernel: &'static Kernel, variant: Variant) -> Result<&'static Shader> {
-    let fits = |shader: &&Shader| shader.variant == variant;
-    let found = kernel.shaders.iter().find(fits).or_else(|| kernel.shaders.first());
+    let of = |variant| kernel.shaders.iter().find(move |shader| shader.variant == variant);
+    let next = || if variant == Variant::Subgroup { of(Variant::Software) } else { None };
+    let found = of(variant).or_else(next).or_else(|| kernel.shaders.first());
     found.ok_or_else(|| Error::Plan { label: kernel.name.to_owned(), problem: "the kernel has no shader".to_owned() })
 }
 
@@ -72,8 +73,17 @@ impl Gpu {
     /// `None`: each run measures.
     pub fn variant(&self) -> Option<Variant> {
         let measures = self.options.tune.unwrap_or(!self.is_software());
-        let own = if self.is_software() { Variant::Software } else { Variant::Plain };
+        let own = match (self.is_software(), self.has_subgroups()) {
+            (false, _) => Variant::Plain,
+            (true, false) => Variant::Software,
+            (true, true) => Variant::Subgroup,
+        };
         self.options.variant.or_else(|| (!measures).then_some(own))
+    }
+
+    /// Whether the device runs [`Variant::Subgroup`].
+    pub fn has_subgroups(&self) -> bool {
+        self.device.features().contains(wgpu::Features::SUBGROUP) && self.info.subgroup_min_size >= 8
     }
 
     /// The pipeline of `shader`, compiled on its first use.
