@@ -1,23 +1,20 @@
 //! Replays a plan on the processor by calling each operation's twin.
 //!
-//! Every thread walks through the whole plan; in each dispatch the threads share out the blocks of all operations and
-//! lanes through a counter, and meet before the next. Blocks are cut by shape, so the bits do not depend on the number
-//! of threads.
+//! Every thread walks through the whole plan, section by section; in each the threads share out the blocks of all operations
+//! and lanes, and meet before the next. Blocks are cut by shape, so the bits do not depend on the number of threads.
 
 mod profile;
-
-use std::collections::BTreeSet;
-use std::ops::Range;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+mod section;
 
 use super::aligned::Aligned;
 use super::kernel::{Context, Kernel, Twin};
 use super::memory::{Arena, Memory, Region};
-use super::packed::{Packed, packed_read};
-use super::plan::{Op, Plan};
+use super::packed::Packed;
+use super::plan::Plan;
 use super::precision::Precision;
 use super::real::Real;
 use profile::{Turn, Watch};
+use section::{Section, Task, sections};
 
 /// A number type that has twins.
 pub trait Twinned: Real {
@@ -147,17 +144,17 @@ impl<R: Twinned> CpuMemory<R> {
     /// The same on a thread for each of `watches`, which is told what its thread does.
     fn run_watched<W: Watch>(&mut self, plan: &Plan, updates: u32, watches: &mut [W]) {
         self.packed.make_room(&plan.ops);
-        let work = work(plan, &self.packed, self.lanes, watches.len());
+        let sections = sections(plan, &self.packed, self.lanes, watches.len());
         let shared = self.shared();
         std::thread::scope(|scope| {
             let mut threads = watches.iter_mut().enumerate();
             let first = threads.next();
             for (thread, watch) in threads {
-                let (shared, work) = (&shared, &work);
-                scope.spawn(move || replay(shared, work, updates, (thread, watch)));
+                let (shared, sections) = (&shared, &sections);
+                scope.spawn(move || replay(shared, sections, updates, (thread, watch)));
             }
             if let Some(first) = first {
-                replay(&shared, &work, updates, first);
+                replay(&shared, &sections, updates, first);
             }
         });
     }
@@ -171,7 +168,9 @@ impl<R: Twinned> CpuMemory<R> {
         let shared = self.shared();
         for op in &plan.ops {
             for (lane, block) in (0..lanes).flat_map(|lane| (0..op.blocks()).map(move |block| (lane, block))) {
-                R::twin(op.kernel)(&op.problem, &shared.plain_context(lane).checked(&op.reads, &op.writes), block);
+                let part = |regions: &[Region]| -> Vec<Region> { regions.iter().map(|region| op.part(*region, block)).collect() };
+                let (reads, writes) = (part(&op.reads), part(&op.writes));
+                R::twin(op.kernel)(&op.problem, &shared.plain_context(lane).checked(&reads, &writes), block);
             }
         }
         (0..lanes).for_each(|lane| shared.packed.spoil_all(Arena::Weights, lane));
@@ -210,135 +209,50 @@ impl<R: Real> Shared<'_, R> {
     }
 }
 
-/// A dispatch, or the packing of weights before one, as blocks to share out.
-///
-/// Each thread begins with a share of its own and then helps the others. The shares are cut along the lanes and, within a lane,
-/// along the rows of the batch, in every dispatch alike: what a thread reads is then mostly what it wrote, and lies in its
-/// own caches. That matters where cores do not share one.
-struct Work<'a, R> {
-    tasks: Vec<Task<'a, R>>,
-    /// Lane, task and block, share after share.
-    blocks: Vec<(usize, usize, u32)>,
-    shares: Vec<Share>,
-    /// Blocks done in all updates so far.
-    finished: AtomicU32,
-}
-
-/// The blocks that one thread begins with.
-struct Share {
-    range: Range<u32>,
-    /// The latest update that reached this share (high half), and how many of its blocks are claimed (low half).
-    claimed: AtomicU64,
-}
-
-/// What the blocks of a dispatch do.
-enum Task<'a, R> {
-    /// Run an operation, which spoils these packed matrices.
-    Run { twin: Twin<R>, problem: &'a [u32], spoils: Vec<usize> },
-    /// Pack a matrix, a panel a block.
-    Pack(usize),
-}
-
-/// The dispatches of a plan; before one that reads packed weights, the packing of those that an update has not packed yet, or
-/// has changed since.
-fn work<'a, R: Twinned>(plan: &'a Plan, packed: &Packed<R>, lanes: usize, threads: usize) -> Vec<Work<'a, R>> {
-    let mut ready = BTreeSet::new();
-    let mut all = Vec::new();
-    for dispatch in &plan.dispatches {
-        let ops = &plan.ops[dispatch.ops.clone()];
-        let wanted = ops.iter().filter_map(packed_read).filter_map(|(region, transposed)| packed.find(region, transposed));
-        let missing: Vec<_> = wanted.filter(|matrix| ready.insert(*matrix)).collect();
-        if !missing.is_empty() {
-            let packing = missing.into_iter().map(|matrix| (Task::Pack(matrix), packed.count(matrix) as u32));
-            all.push(Work::of(packing, lanes, threads));
-        }
-        let run = |op: &'a Op| {
-            let spoils = op.writes.iter().flat_map(|region| packed.overlapping(*region)).collect();
-            (Task::Run { twin: R::twin(dispatch.kernel), problem: &op.problem, spoils }, op.blocks())
-        };
-        all.push(Work::of(ops.iter().map(run), lanes, threads));
-        for matrix in ops.iter().flat_map(|op| &op.writes).flat_map(|region| packed.overlapping(*region)) {
-            ready.remove(&matrix);
-        }
-    }
-    all
-}
-
-impl<'a, R: Twinned> Work<'a, R> {
-    fn of(tasks: impl Iterator<Item = (Task<'a, R>, u32)>, lanes: usize, threads: usize) -> Self {
-        let (tasks, counts): (Vec<_>, Vec<u32>) = tasks.unzip();
-        let of_lane =
-            |lane| counts.iter().enumerate().flat_map(move |(task, count)| (0..*count).map(move |block| (lane, task, block)));
-        let mut blocks: Vec<_> = (0..lanes).flat_map(of_lane).collect();
-        // Sorting keeps the tasks' order where two blocks lie at the same height.
-        let height = |task: usize, block: u32| u64::from(block) * (1 << 20) / u64::from(counts[task]);
-        blocks.sort_by_key(|&(lane, task, block)| (lane, height(task, block)));
-        let cut = |share: usize| (blocks.len() * share / threads) as u32;
-        let share = |share| Share { range: cut(share)..cut(share + 1), claimed: AtomicU64::new(0) };
-        let shares = (0..threads).map(share).collect();
-        Self { tasks, blocks, shares, finished: AtomicU32::new(0) }
-    }
-
-    /// A block of update `update` that nobody has, of the thread's own share if there is one; `None` if there is none left.
-    fn claim(&self, update: u32, thread: usize) -> Option<u32> {
-        let shares = self.shares[thread..].iter().chain(&self.shares[..thread]);
-        shares.into_iter().find_map(|share| share.claim(update))
-    }
-
-    fn run_block(&self, shared: &Shared<'_, R>, index: u32) {
-        let (lane, task, block) = self.blocks[index as usize];
-        match &self.tasks[task] {
-            Task::Run { twin, problem, spoils } => {
-                twin(problem, &shared.context(lane), block);
+impl<R: Twinned> Shared<'_, R> {
+    fn run_block(&self, section: &Section<'_, R>, index: u32) {
+        let (lane, task, block) = section.blocks[index as usize];
+        match &section.tasks[task] {
+            Task::Run { twin, problem, spoils, .. } => {
+                twin(problem, &self.context(lane), block);
                 if block == 0 {
-                    spoils.iter().for_each(|matrix| shared.packed.spoil(*matrix, lane));
+                    spoils.iter().for_each(|matrix| self.packed.spoil(*matrix, lane));
                 }
             }
             Task::Pack(matrix) => {
-                let weights = shared.floats[Arena::Weights.index()].wrapping_add(lane * shared.strides[Arena::Weights.index()]);
-                // SAFETY: blocks are panels, each claimed once; nobody writes weights meanwhile, since packing has its own dispatch.
-                unsafe { shared.packed.fill(shared.panels, (*matrix, block as usize), lane, weights) };
+                let weights = self.floats[Arena::Weights.index()].wrapping_add(lane * self.strides[Arena::Weights.index()]);
+                // SAFETY: blocks are panels, each claimed once; nobody writes weights meanwhile, since packing has its own section.
+                unsafe { self.packed.fill(self.panels, (*matrix, block as usize), lane, weights) };
             }
         }
     }
 }
 
-impl Share {
-    /// A block of update `update` that nobody has. A thread may lag behind the others by any number of updates: then they have
-    /// done its part.
-    fn claim(&self, update: u32) -> Option<u32> {
-        let mut now = self.claimed.load(Ordering::Relaxed);
-        loop {
-            let taken = match ((now >> 32) as u32).cmp(&update) {
-                std::cmp::Ordering::Less => 0,
-                std::cmp::Ordering::Equal => now as u32,
-                std::cmp::Ordering::Greater => return None,
-            };
-            if taken >= self.range.len() as u32 {
-                return None;
-            }
-            let next = u64::from(update) << 32 | u64::from(taken + 1);
-            match self.claimed.compare_exchange_weak(now, next, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return Some(self.range.start + taken),
-                Err(seen) => now = seen,
-            }
-        }
-    }
-}
-
-/// What one thread does: in every dispatch of every update, blocks as long as there are any, then a wait for the others'.
-fn replay<R: Twinned, W: Watch>(shared: &Shared<'_, R>, work: &[Work<'_, R>], updates: u32, (thread, watch): (usize, &mut W)) {
+/// What one thread does: in every section of every update, blocks as long as there are any, then a wait for the others'.
+fn replay<R: Twinned, W: Watch>(
+    shared: &Shared<'_, R>,
+    sections: &[Section<'_, R>],
+    updates: u32,
+    (thread, watch): (usize, &mut W),
+) {
     for update in 0..updates {
-        for (number, dispatch) in work.iter().enumerate() {
-            while let Some(block) = dispatch.claim(update, thread) {
-                watch.turn(Turn::Block(number, block));
-                dispatch.run_block(shared, block);
-                dispatch.finished.fetch_add(1, Ordering::Release);
-            }
-            watch.turn(Turn::Wait);
-            let all = (update + 1).wrapping_mul(dispatch.blocks.len() as u32);
-            let mut tries = 0u32;
-            while (dispatch.finished.load(Ordering::Acquire).wrapping_sub(all) as i32) < 0 {
+        for (number, section) in sections.iter().enumerate() {
+            let (mut tries, mut waits) = (0u32, false);
+            loop {
+                if let Some((part, block)) = section.claim(update, thread) {
+                    watch.turn(Turn::Block(number, block));
+                    shared.run_block(section, block);
+                    part.finish();
+                    (tries, waits) = (0, false);
+                    continue;
+                }
+                if !waits {
+                    watch.turn(Turn::Wait);
+                    waits = true;
+                }
+                if section.is_done(update) {
+                    break;
+                }
                 rest(&mut tries);
             }
         }

@@ -44,6 +44,10 @@ macro_rules! __problem {
 /// Stands for "no such operand" in an offset field.
 pub const NONE: u32 = u32::MAX;
 
+/// Rows of a block of a twin that works row by row: a quarter of the usual batch, so that a block of 512 columns stays in the
+/// second-level cache, and four threads can share a product. The same for all, so that a row stays with its thread.
+pub const PART: u32 = 64;
+
 /// One operation: the contract between a shader, its twin and the plan.
 pub trait Operation: 'static {
     /// Its offsets and sizes.
@@ -54,6 +58,9 @@ pub trait Operation: 'static {
     const SHADERS: &'static [Shader];
     /// The matrix of weights that the twin can use packed.
     const PACKED_READ: Option<PackedRead> = None;
+    /// Whether the blocks, where they are as many as there are [parts](PART) of the rows of what it writes first, keep to those
+    /// rows: block b then touches only part b of every region of activations that has as many rows.
+    const BY_ROWS: bool = false;
     /// Into how many blocks the twin's work is cut. Blocks write disjoint elements, and depend on the shape only, never
     /// on the number of threads.
     fn blocks(problem: &Self::Problem) -> u32;
@@ -107,6 +114,8 @@ pub struct Kernel {
     pub shaders: &'static [Shader],
     /// The read that the twin can use packed; see [`Operation::PACKED_READ`].
     pub packed_read: Option<PackedRead>,
+    /// Whether the twin's blocks keep to rows; see [`Operation::BY_ROWS`].
+    pub by_rows: bool,
     /// Blocks of a problem's twin.
     pub blocks: fn(&[u32]) -> u32,
     /// The twin at f32.
@@ -126,6 +135,7 @@ impl Kernel {
             fields: O::Problem::FIELDS,
             shaders: O::SHADERS,
             packed_read: O::PACKED_READ,
+            by_rows: O::BY_ROWS,
             blocks: |words| O::blocks(&typed::<O::Problem>(words)),
             twin_f32: vectorised::<O>,
             twin_f64: |words, cx, block| O::twin::<f64>(&typed::<O::Problem>(words), cx, block),

@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use super::kernel::{Kernel, Problem};
+use super::kernel::{Kernel, PART, Problem};
 use super::memory::{Arena, Memory, Region};
 use crate::error::{Error, Result};
 
@@ -37,6 +37,34 @@ impl Op {
     /// Number of blocks of its twin.
     pub fn blocks(&self) -> u32 {
         (self.kernel.blocks)(&self.problem)
+    }
+
+    /// The number of rows that its twin's blocks share out between them, if they do; see [`BY_ROWS`](super::kernel::Operation::BY_ROWS).
+    pub(super) fn parted_rows(&self) -> Option<u32> {
+        let rows = self.writes.first()?.rows;
+        (self.kernel.by_rows && self.blocks() == rows.div_ceil(PART)).then_some(rows)
+    }
+
+    /// What a block of its twin may touch of a region that it reads or writes.
+    pub(super) fn part(&self, region: Region, block: u32) -> Region {
+        match self.parted_rows() {
+            Some(rows) if region.arena == Arena::Activations && region.rows == rows => {
+                region.rows(block * PART, PART.min(rows - block * PART))
+            }
+            _ => region,
+        }
+    }
+
+    /// Whether block b of `later`, which shares out as many rows as `self`, has to wait for block b of `self` at most.
+    pub(super) fn meets_in_parts(&self, later: &Self) -> bool {
+        let in_parts = |x: &Region, y: &Region| {
+            let parted = |region: &Region| region.arena == Arena::Activations && Some(region.rows) == self.parted_rows();
+            let apart = i64::from(y.offset) - i64::from(x.offset);
+            let same_rows = -i64::from(y.padded_cols()) < apart && apart < i64::from(x.padded_cols());
+            !x.overlaps(*y) || parted(x) && parted(y) && x.stride == y.stride && same_rows
+        };
+        let all = |a: &[Region], b: &[Region]| a.iter().all(|x| b.iter().all(|y| in_parts(x, y)));
+        all(&self.writes, &later.reads) && all(&self.reads, &later.writes) && all(&self.writes, &later.writes)
     }
 
     /// Floating-point operations, padding counted, if it is a matrix product, for one lane: 2 * rows * depth * columns.

@@ -71,6 +71,8 @@ impl Operation for LayerNorm {
         shader!(@Software "layer_norm_rows", groups: |p: LayerNormProblem| p.rows.div_ceil(8)),
     ];
 
+    const BY_ROWS: bool = true;
+
     fn blocks(p: &LayerNormProblem) -> u32 {
         p.rows.div_ceil(ROWS)
     }

@@ -47,6 +47,8 @@ impl Operation for LayerNormBackward {
         shader!(@Software "layer_norm_backward_rows", groups: |p: LayerNormBackwardProblem| p.rows.div_ceil(8)),
     ];
 
+    const BY_ROWS: bool = true;
+
     fn blocks(p: &LayerNormBackwardProblem) -> u32 {
         p.rows.div_ceil(ROWS)
     }

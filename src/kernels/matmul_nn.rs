@@ -138,6 +138,8 @@ impl Operation for MatmulNn {
 
     const PACKED_READ: Option<PackedRead> = Some(PackedRead { index: 1, transposed: false });
 
+    const BY_ROWS: bool = true;
+
     fn blocks(p: &MatmulNnProblem) -> u32 {
         if p.rows <= FEW_ROWS { p.cols.div_ceil(COLS) } else { p.rows.div_ceil(ROWS) }
     }

@@ -47,6 +47,8 @@ impl Operation for MatmulNt {
 
     const PACKED_READ: Option<PackedRead> = Some(PackedRead { index: 1, transposed: true });
 
+    const BY_ROWS: bool = true;
+
     fn blocks(p: &MatmulNtProblem) -> u32 {
         p.rows.div_ceil(ROWS)
     }

@@ -96,9 +96,7 @@ mod prelude {
     pub(super) const TRAINING: Arena = Arena::Training;
     pub(super) const ACTIVATIONS: Arena = Arena::Activations;
 
-    /// Rows of a block of a twin that works row by row: a quarter of the usual batch, so that a block of 512 columns stays in
-    /// the second-level cache, and four threads can share a product. The same for all, so that a row stays with its thread.
-    pub(super) const ROWS: u32 = 64;
+    pub(super) use crate::engine::kernel::PART as ROWS;
 
     /// The rows of block `block`: first, and one past the last.
     #[inline(always)]

@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use super::{CpuMemory, Task, Twinned, Work, work};
+use super::{CpuMemory, Task, Twinned, sections};
 use crate::engine::plan::Plan;
 use crate::engine::profile::{Doing, Profile, Span};
 
-/// What a thread turns to; dispatches are counted with the packing between them.
+/// What a thread turns to.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Turn {
-    /// A block of a dispatch.
+    /// A block of a section.
     Block(usize, u32),
     /// Waiting for the others, or nothing any more.
     Wait,
@@ -48,15 +48,14 @@ impl<R: Twinned> CpuMemory<R> {
         let mut notes: Vec<Notes> =
             (0..threads).map(|_| Notes { begin, turns: Vec::with_capacity(turns * updates as usize) }).collect();
         self.run_watched(plan, updates, &mut notes);
-        let work = work(plan, &self.packed, self.lanes, threads);
-        let numbers = dispatch_numbers(&work);
+        let sections = sections(plan, &self.packed, self.lanes, threads);
         let doing = |turn: Turn| match turn {
             Turn::Wait => Doing::Waiting,
             Turn::Block(place, block) => {
-                let (lane, task, block) = work[place].blocks[block as usize];
-                match numbers[place] {
-                    Some(dispatch) => Doing::Block { op: plan.dispatches[dispatch].ops.start + task, lane, block },
-                    None => Doing::Packing,
+                let (lane, task, block) = sections[place].blocks[block as usize];
+                match sections[place].tasks[task] {
+                    Task::Run { op, .. } => Doing::Block { op, lane, block },
+                    Task::Pack(_) => Doing::Packing,
                 }
             }
         };
@@ -67,11 +66,4 @@ impl<R: Twinned> CpuMemory<R> {
         let tracks = (0..threads).map(|thread| format!("thread {thread}")).collect();
         Profile { spans: spans.collect(), plan: plan.clone(), updates, lanes: self.lanes, tracks }
     }
-}
-
-/// For each work the number of the plan's dispatch that it is; none for packing.
-fn dispatch_numbers<R>(work: &[Work<'_, R>]) -> Vec<Option<usize>> {
-    let mut dispatches = 0..;
-    let packs = |work: &Work<'_, R>| matches!(work.tasks.first(), Some(Task::Pack(_)));
-    work.iter().map(|work| if packs(work) { None } else { dispatches.next() }).collect()
 }
