@@ -24,6 +24,9 @@ pub(super) struct Section<'a, R> {
     /// Lane, task and block, part after part.
     pub blocks: Vec<(usize, usize, u32)>,
     parts: Vec<Part>,
+    /// For each block of a part how many of the part's first must be done before it may start: those of the stages before. Empty
+    /// where none waits for another.
+    opens: Vec<u32>,
     /// The parts that each thread begins with.
     own: Vec<Range<usize>>,
 }
@@ -39,8 +42,6 @@ pub(super) enum Task<'a, R> {
 /// Blocks that are claimed in their order.
 pub(super) struct Part {
     range: Range<u32>,
-    /// For each block how many of the part's first must be done before it may start: those of the stages before.
-    opens: Vec<u32>,
     /// The latest update that reached this part (high half), and how many of its blocks are claimed (low half).
     claimed: AtomicU64,
     /// Blocks done in all updates so far.
@@ -117,8 +118,8 @@ impl<'a, R> Section<'a, R> {
         let height = |task: usize, block: u32| u64::from(block) * (1 << 20) / u64::from(counts[task]);
         blocks.sort_by_key(|&(lane, task, block)| (lane, height(task, block)));
         let cut = |part: usize| (blocks.len() * part / threads) as u32;
-        let parts = (0..threads).map(|part| Part::of(cut(part), vec![0; (cut(part + 1) - cut(part)) as usize])).collect();
-        Self { tasks, blocks, parts, own: (0..threads).map(|thread| thread..thread + 1).collect() }
+        let parts = (0..threads).map(|part| Part::of(cut(part)..cut(part + 1))).collect();
+        Self { tasks, blocks, parts, opens: Vec::new(), own: (0..threads).map(|thread| thread..thread + 1).collect() }
     }
 
     /// The tasks of each stage with their numbers of blocks, which are all the same: a part for each block and lane.
@@ -135,9 +136,10 @@ impl<'a, R> Section<'a, R> {
         let places = (0..lanes).flat_map(|lane| (0..count).map(move |block| (lane, block)));
         let blocks = places.flat_map(|(lane, block)| (0..tasks.len()).map(move |task| (lane, task, block))).collect();
         let number = lanes * count as usize;
-        let parts = (0..number).map(|part| Part::of((part * tasks.len()) as u32, opens.clone())).collect();
+        let start = |part: usize| (part * tasks.len()) as u32;
+        let parts = (0..number).map(|part| Part::of(start(part)..start(part + 1))).collect();
         let own = |thread| number * thread / threads..number * (thread + 1) / threads;
-        Self { tasks, blocks, parts, own: (0..threads).map(own).collect() }
+        Self { tasks, blocks, parts, opens, own: (0..threads).map(own).collect() }
     }
 
     /// A block of update `update` that nobody has and that may start, of the thread's own parts if there is one, and of the
@@ -146,7 +148,7 @@ impl<'a, R> Section<'a, R> {
         let own = &self.parts[self.own[thread].clone()];
         [own, &self.parts].into_iter().find_map(|parts| {
             loop {
-                let offers = parts.iter().filter_map(|part| Some((part, part.next(update)?)));
+                let offers = parts.iter().filter_map(|part| Some((part, part.next(update, &self.opens)?)));
                 let (part, next) = offers.min_by_key(|(_, next)| next.taken)?;
                 if part.take(update, &next) {
                     break Some((part, part.range.start + next.taken));
@@ -162,8 +164,8 @@ impl<'a, R> Section<'a, R> {
 }
 
 impl Part {
-    fn of(start: u32, opens: Vec<u32>) -> Self {
-        Self { range: start..start + opens.len() as u32, opens, claimed: AtomicU64::new(0), done: AtomicU32::new(0) }
+    const fn of(range: Range<u32>) -> Self {
+        Self { range, claimed: AtomicU64::new(0), done: AtomicU32::new(0) }
     }
 
     /// Notes that a block is done; who sees that sees what it wrote.
@@ -179,7 +181,7 @@ impl Part {
 
     /// The next block of update `update`, if there is one left and it may start. A thread may lag behind the others by any number
     /// of updates: then they have done its work.
-    fn next(&self, update: u32) -> Option<Next> {
+    fn next(&self, update: u32, opens: &[u32]) -> Option<Next> {
         let claimed = self.claimed.load(Ordering::Relaxed);
         let taken = match ((claimed >> 32) as u32).cmp(&update) {
             std::cmp::Ordering::Less => 0,
@@ -187,8 +189,9 @@ impl Part {
             std::cmp::Ordering::Greater => return None,
         };
         // Blocks of a stage start only when all before it are done: if so many are done, they are just those.
-        let open = *self.opens.get(taken as usize)?;
-        (open == 0 || self.has_done(update, open)).then_some(Next { claimed, taken })
+        let open = opens.get(taken as usize).copied().unwrap_or(0);
+        let is_open = taken < self.range.len() as u32 && (open == 0 || self.has_done(update, open));
+        is_open.then_some(Next { claimed, taken })
     }
 
     /// Claims what [`Part::next`] offered, unless somebody was faster.
@@ -261,8 +264,8 @@ mod tests {
 
     #[test]
     fn a_stage_opens_when_the_one_before_is_done() {
-        let part = Part::of(10, vec![0, 0, 2]);
-        let claim = |update| part.next(update).filter(|next| part.take(update, next)).map(|next| next.taken);
+        let part = Part::of(10..13);
+        let claim = |update| part.next(update, &[0, 0, 2]).filter(|next| part.take(update, next)).map(|next| next.taken);
         for update in [0, 1, u32::MAX] {
             assert_eq!([claim(update), claim(update), claim(update)], [Some(0), Some(1), None]);
             part.finish();
