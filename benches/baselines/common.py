@@ -50,8 +50,9 @@ WORK = {
 }
 
 
-def arguments(forms):
-    """The command line that every baseline has; `forms` are the ways in which it can run an update."""
+def arguments(forms, precisions=("default", "highest")):
+    """The command line that every baseline has; `forms` are the ways in which it can run an update. The precisions `default` and
+    `highest` differ on GPUs only."""
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
     parser.add_argument("--algo", choices=[*WORK, "mlp"], default="gfp-mean", help="what to time; mlp: one training step of a plain 4x512 net")
     parser.add_argument("--form", choices=forms, default=forms[0])
@@ -60,7 +61,7 @@ def arguments(forms):
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 for the framework's own choice")
     parser.add_argument("--seconds", type=float, default=2.0, help="length of a round")
     parser.add_argument("--device", choices=["cpu", "gpu"], help="refuse to run on the other one [default: the framework's choice]")
-    parser.add_argument("--precision", choices=["default", "highest"], default="default", help="of matrix products on a GPU")
+    parser.add_argument("--precision", choices=precisions, default="default", help="of matrix products")
     parser.add_argument("--check", nargs="+", metavar="FIXTURE", help="compare with these fixtures in float64 instead")
     return parser.parse_args()
 

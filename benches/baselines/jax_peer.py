@@ -7,7 +7,7 @@ import numpy as np
 
 import common
 
-ARGS = common.arguments(["scan", "scan merged", "step"])
+ARGS = common.arguments(["scan", "scan merged", "step"], ["default", "highest", "bfloat16"])
 if ARGS.device == "cpu":
     os.environ["JAX_PLATFORMS"] = "cpu"
 if ARGS.threads:
@@ -23,12 +23,34 @@ if ARGS.check or ARGS.precision == "highest":
     jax.config.update("jax_default_matmul_precision", "highest")
 
 
+def rounded_product(a, b):
+    """Factors rounded to bfloat16, summed at float32."""
+    return jnp.matmul(a.astype(jnp.bfloat16), b.astype(jnp.bfloat16), preferred_element_type=jnp.float32)
+
+
+@jax.custom_vjp
+def rounded(x, kernel):
+    """A layer's product whose factors are rounded, in its gradients too."""
+    return rounded_product(x, kernel)
+
+
+rounded.defvjp(
+    lambda x, kernel: (rounded_product(x, kernel), (x, kernel)),
+    lambda saved, gradient: (rounded_product(gradient, saved[1].T), rounded_product(saved[0].T, gradient)),
+)
+
+
+def product(x, kernel):
+    """A layer's product; at bfloat16 those of layers of 64 inputs and outputs or more are rounded, as wgflow rounds them."""
+    return rounded(x, kernel) if ARGS.precision == "bfloat16" and min(kernel.shape) >= 64 else x @ kernel
+
+
 def mlp(layers, x, eps, member=None):
     """[dense, GELU, (layer norm)] for each hidden width, then a dense head; `member` picks one of an ensemble."""
     pick = (lambda array: array) if member is None else (lambda array: array[member])
     depth = sum(name.startswith("dense") for name in layers)
     for i in range(depth):
-        x = x @ pick(layers[f"dense{i}"]["kernel"]) + pick(layers[f"dense{i}"]["bias"])
+        x = product(x, pick(layers[f"dense{i}"]["kernel"])) + pick(layers[f"dense{i}"]["bias"])
         if i + 1 < depth:
             x = jax.nn.gelu(x, approximate=True)
             if f"norm{i}" in layers:

@@ -205,7 +205,7 @@ fn candidates(
             command
         });
         let absent = |reason| Absent { program: peer.name(), reason, remedy: peer.family.remedy() };
-        all.push(Candidate { name: peer.name(), family: peer.family.name(), start: start.map_err(absent) });
+        all.push(Candidate { name: peer.name(), family: peer.group(), start: start.map_err(absent) });
     }
     all
 }

@@ -133,11 +133,22 @@ pub struct Peer {
     pub family: Family,
     pub form: String,
     pub arguments: Vec<String>,
+    /// Whether it rounds the factors of its products to bfloat16, as wgflow does at mixed precision.
+    rounded: bool,
 }
 
 impl Peer {
     fn new(family: Family, form: impl Into<String>, arguments: &[&str]) -> Self {
-        Self { family, form: form.into(), arguments: arguments.iter().map(|&argument| argument.to_owned()).collect() }
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        Self { family, form: form.into(), arguments, rounded: false }
+    }
+
+    /// The framework; those that round are one of their own, of which the fastest form is sought apart.
+    pub const fn group(&self) -> &'static str {
+        match (self.family, self.rounded) {
+            (Family::Jax, true) => "JAX, bfloat16",
+            (family, _) => family.name(),
+        }
     }
 
     /// The framework and the form.
@@ -151,6 +162,9 @@ pub fn updates(work: Work, options: &Options) -> Vec<Peer> {
     let mut peers = Vec::new();
     if options.device != Device::Software {
         peers.extend(forms(Family::Jax, jax_forms(work), work, options));
+        if options.device == Device::Cpu {
+            peers.extend(jax_rounded(work, options));
+        }
         let torch: &[&str] =
             if options.device == Device::Gpu { &["eager", "compile", "cuda graph"] } else { &["eager", "compile"] };
         peers.extend(forms(Family::Torch, torch, work, options));
@@ -175,6 +189,16 @@ const fn jax_forms(work: Work) -> &'static [&'static str] {
         Work::GfpMean => &["scan", "scan merged", "step"],
         _ => &["scan", "step"],
     }
+}
+
+/// JAX with products of factors rounded to bfloat16, in one form: what wgflow's mixed precision is to be compared with.
+fn jax_rounded(work: Work, options: &Options) -> Option<Peer> {
+    let mut peer = forms(Family::Jax, &jax_forms(work)[..1], work, options).pop()?;
+    peer.form += ", bfloat16";
+    // Of a flag that comes twice the later counts.
+    peer.arguments.extend(["--precision".to_owned(), "bfloat16".to_owned()]);
+    peer.rounded = true;
+    Some(peer)
 }
 
 /// A Python framework's forms, on a GPU at each precision of its products.
@@ -243,9 +267,12 @@ mod tests {
     #[test]
     fn each_work_has_its_forms() {
         let names = |work, line: &str| updates(work, &options(line)).iter().map(Peer::name).collect::<Vec<_>>();
-        assert_eq!(names(Work::Fql, ""), ["JAX, scan", "JAX, step", "PyTorch, eager", "PyTorch, compile"]);
+        assert_eq!(names(Work::Fql, ""), ["JAX, scan", "JAX, step", "JAX, scan, bfloat16", "PyTorch, eager", "PyTorch, compile"]);
         assert!(names(Work::GfpMean, "").contains(&"JAX, scan merged".to_owned()));
-        assert_eq!(names(Work::Mlp, ""), ["JAX, step", "PyTorch, eager", "PyTorch, compile", "Burn, flex", "candle"]);
+        let all = ["JAX, step", "JAX, step, bfloat16", "PyTorch, eager", "PyTorch, compile", "Burn, flex", "candle"];
+        assert_eq!(names(Work::Mlp, ""), all);
+        let groups: Vec<_> = updates(Work::Mlp, &options("")).iter().map(Peer::group).collect();
+        assert_eq!(groups, ["JAX", "JAX, bfloat16", "PyTorch", "PyTorch", "Burn", "candle"]);
         assert_eq!(names(Work::Mlp, "--device software"), ["Burn, wgpu"]);
         assert!(names(Work::Fql, "--device software").is_empty());
         assert_eq!(own(Work::Mlp, &options("--device software")).last().map(String::as_str), Some("llvmpipe"));
