@@ -13,6 +13,7 @@ use super::Twinned;
 use crate::engine::kernel::Twin;
 use crate::engine::packed::{Packed, packed_read};
 use crate::engine::plan::{Dispatch, Op, Plan};
+use crate::engine::product::Element;
 
 /// Blocks to share out, of dispatches whose order the parts keep, or of the packing of weights.
 ///
@@ -59,11 +60,10 @@ struct Next {
 pub(super) fn sections<'a, R: Twinned>(plan: &'a Plan, packed: &Packed<R>, lanes: usize, threads: usize) -> Vec<Section<'a, R>> {
     let mut ready = BTreeSet::new();
     let mut all = Vec::new();
-    for stages in chains(plan) {
+    for stages in chains(plan, packed) {
         let dispatches = &plan.dispatches[stages];
         let ops = || dispatches.iter().flat_map(|dispatch| &plan.ops[dispatch.ops.clone()]);
-        let wanted = ops().filter_map(packed_read).filter_map(|(region, transposed)| packed.find(region, transposed));
-        let missing: Vec<_> = wanted.filter(|matrix| ready.insert(*matrix)).collect();
+        let missing: Vec<_> = ops().filter_map(|op| packed_by(op, packed)).filter(|matrix| ready.insert(*matrix)).collect();
         if !missing.is_empty() {
             let packing = missing.into_iter().map(|matrix| (Task::Pack(matrix), packed.count(matrix) as u32));
             all.push(Section::shared_out(packing, lanes, threads));
@@ -84,12 +84,21 @@ pub(super) fn sections<'a, R: Twinned>(plan: &'a Plan, packed: &Packed<R>, lanes
     all
 }
 
-/// The plan's dispatches, those together that can be the stages of one section.
-fn chains(plan: &Plan) -> Vec<Range<usize>> {
+/// The packed matrix that an operation reads.
+fn packed_by<R: Element>(op: &Op, packed: &Packed<R>) -> Option<usize> {
+    packed_read(op).and_then(|(region, transposed)| packed.find(region, transposed))
+}
+
+/// The plan's dispatches, those together that can be the stages of one section. Where a matrix is read that was not before a
+/// section begins, so that it is packed just then: packed earlier it would have left the caches.
+fn chains<R: Element>(plan: &Plan, packed: &Packed<R>) -> Vec<Range<usize>> {
     let mut chains: Vec<Range<usize>> = Vec::new();
+    let mut known = BTreeSet::new();
     for (number, dispatch) in plan.dispatches.iter().enumerate() {
+        let read = plan.ops[dispatch.ops.clone()].iter().filter_map(|op| packed_by(op, packed));
+        let packs = read.filter(|matrix| known.insert(*matrix)).count() > 0;
         match chains.last_mut() {
-            Some(chain) if follows(plan, &plan.dispatches[chain.clone()], dispatch) => chain.end += 1,
+            Some(chain) if !packs && follows(plan, &plan.dispatches[chain.clone()], dispatch) => chain.end += 1,
             _ => chains.push(number..number + 1),
         }
     }
@@ -204,9 +213,10 @@ impl Part {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::kernel::{Context, Kernel, Operation, PART, Shader};
-    use crate::engine::memory::{Memory, Region};
+    use crate::engine::kernel::{Context, Kernel, Operation, PART, PackedRead, Shader};
+    use crate::engine::memory::{Arena, Memory, Region};
     use crate::engine::plan::PlanBuilder;
+    use crate::engine::precision::Precision;
     use crate::engine::{problem, real::Real};
 
     problem! {
@@ -240,13 +250,13 @@ mod tests {
         for (kernel, read, write) in ops {
             plan.push("op", kernel, &RowsProblem { rows: write.rows, ..Default::default() }, &[*read], &[*write]);
         }
-        chains(&plan.finish().unwrap())
+        chains(&plan.finish().unwrap(), &Packed::<f32>::new(1, Precision::F32))
     }
 
     #[test]
     fn operations_on_the_same_rows_share_a_section() {
         let mut memory = Memory::new();
-        let mut region = |rows| memory.alloc(crate::engine::Arena::Activations, rows, 8);
+        let mut region = |rows| memory.alloc(Arena::Activations, rows, 8);
         let [a, b, c, d] = [0; 4].map(|_| region(ROWS));
         let (longer, few, one) = (region(ROWS + 1), [region(PART), region(PART), region(PART)], region(1));
         let count = |ops: &[_]| sections_of(ops, memory.clone()).len();
@@ -260,6 +270,22 @@ mod tests {
         assert_eq!(count(&[by_rows(a, longer.rows(0, ROWS)), by_rows(longer, longer)]), 2, "other parts");
         assert_eq!(count(&[by_rows(a, b), (&WHOLE, b, one), by_rows(one, c)]), 3, "a row that all read");
         assert_eq!(count(&[by_rows(few[0], few[1]), by_rows(few[1], few[2])]), 2, "a single part");
+    }
+
+    #[test]
+    fn a_section_begins_where_weights_are_packed() {
+        static PRODUCT: Kernel =
+            Kernel { packed_read: Some(PackedRead { index: 1, transposed: false }), ..Kernel::of::<Work<true>>() };
+        let mut plan = PlanBuilder::new(Memory::new());
+        let [a, b, c, d] = [0; 4].map(|_| plan.activations(ROWS, 8));
+        let weights = [0; 2].map(|_| plan.memory.alloc(Arena::Weights, 8, 8));
+        for (read, weights, write) in [(a, weights[0], b), (b, weights[0], c), (c, weights[1], d)] {
+            plan.push("layer", &PRODUCT, &RowsProblem { rows: ROWS, ..Default::default() }, &[read, weights], &[write]);
+        }
+        let plan = plan.finish().unwrap();
+        let mut packed = Packed::<f32>::new(1, Precision::F32);
+        packed.lay_out(&plan.ops);
+        assert_eq!(chains(&plan, &packed), [0..2, 2..3]);
     }
 
     #[test]
