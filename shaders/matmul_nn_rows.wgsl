@@ -49,18 +49,6 @@ fn load_b(p: Problem, at: u32, k: u32) -> mat4x4<f32> {
     return mat4x4<f32>(weights[first], weights[first + step], weights[first + 2u * step], weights[first + 3u * step]);
 }
 
-// Parks four rows of sums in `out`.
-fn park(p: Problem, lane: u32, row: u32, quad: u32, sums: mat4x4<f32>) {
-    if (quad < quads_of(p.cols)) {
-        let step = p.out_stride / 4u;
-        let out = activations_at(lane, p.out) + row * step + quad;
-        if (row < p.rows) { activations[out] = sums[0]; }
-        if (row + 1u < p.rows) { activations[out + step] = sums[1]; }
-        if (row + 2u < p.rows) { activations[out + 2u * step] = sums[2]; }
-        if (row + 3u < p.rows) { activations[out + 3u * step] = sums[3]; }
-    }
-}
-
 @compute @workgroup_size(8)
 fn matmul_nn_rows(
     @builtin(workgroup_id) group: vec3<u32>,

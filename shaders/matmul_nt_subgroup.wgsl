@@ -26,37 +26,6 @@ fn load_b(p: Problem, at: u32, k_quad: u32) -> mat4x4<f32> {
     );
 }
 
-// The first and the last four of eight rows, of which each invocation of the subgroup holds one.
-fn low_rows(mine: vec4<f32>) -> mat4x4<f32> {
-    return mat4x4<f32>(
-        subgroupBroadcast(mine, 0u),
-        subgroupBroadcast(mine, 1u),
-        subgroupBroadcast(mine, 2u),
-        subgroupBroadcast(mine, 3u),
-    );
-}
-
-fn high_rows(mine: vec4<f32>) -> mat4x4<f32> {
-    return mat4x4<f32>(
-        subgroupBroadcast(mine, 4u),
-        subgroupBroadcast(mine, 5u),
-        subgroupBroadcast(mine, 6u),
-        subgroupBroadcast(mine, 7u),
-    );
-}
-
-// Parks four rows of sums in `out`.
-fn park(p: Problem, lane: u32, row: u32, quad: u32, sums: mat4x4<f32>) {
-    if (quad < quads_of(p.cols)) {
-        let step = p.out_stride / 4u;
-        let out = activations_at(lane, p.out) + row * step + quad;
-        if (row < p.rows) { activations[out] = sums[0]; }
-        if (row + 1u < p.rows) { activations[out + step] = sums[1]; }
-        if (row + 2u < p.rows) { activations[out + 2u * step] = sums[2]; }
-        if (row + 3u < p.rows) { activations[out + 3u * step] = sums[3]; }
-    }
-}
-
 @compute @workgroup_size(8)
 fn matmul_nt_subgroup(
     @builtin(workgroup_id) group: vec3<u32>,

@@ -45,26 +45,23 @@ impl Op {
         (self.kernel.by_rows && self.blocks() == rows.div_ceil(PART)).then_some(rows)
     }
 
+    /// Whether a block keeps to its part of the region's rows.
+    fn parts(&self, region: Region) -> bool {
+        region.arena == Arena::Activations && Some(region.rows) == self.parted_rows()
+    }
+
     /// What a block of its twin may touch of a region that it reads or writes.
     pub(super) fn part(&self, region: Region, block: u32) -> Region {
-        match self.parted_rows() {
-            Some(rows) if region.arena == Arena::Activations && region.rows == rows => {
-                region.rows(block * PART, PART.min(rows - block * PART))
-            }
-            _ => region,
-        }
+        if self.parts(region) { region.rows(block * PART, PART.min(region.rows - block * PART)) } else { region }
     }
 
     /// Whether block b of `later`, which shares out as many rows as `self`, has to wait for block b of `self` at most.
     pub(super) fn meets_in_parts(&self, later: &Self) -> bool {
-        let in_parts = |x: &Region, y: &Region| {
-            let parted = |region: &Region| region.arena == Arena::Activations && Some(region.rows) == self.parted_rows();
+        self.hazards(later).all(|(x, y)| {
             let apart = i64::from(y.offset) - i64::from(x.offset);
             let same_rows = -i64::from(y.padded_cols()) < apart && apart < i64::from(x.padded_cols());
-            !x.overlaps(*y) || parted(x) && parted(y) && x.stride == y.stride && same_rows
-        };
-        let all = |a: &[Region], b: &[Region]| a.iter().all(|x| b.iter().all(|y| in_parts(x, y)));
-        all(&self.writes, &later.reads) && all(&self.reads, &later.writes) && all(&self.writes, &later.writes)
+            self.parts(x) && self.parts(y) && x.stride == y.stride && same_rows
+        })
     }
 
     /// Floating-point operations, padding counted, if it is a matrix product, for one lane: 2 * rows * depth * columns.
@@ -77,10 +74,16 @@ impl Op {
         2 * (size(&self.reads[0]) * size(&self.reads[1]) * size(&self.writes[0])).sqrt().round() as u64
     }
 
+    /// The regions of `self`, recorded before `later`, and of `later` for which it must run before it.
+    fn hazards<'a>(&'a self, later: &'a Self) -> impl Iterator<Item = (Region, Region)> + 'a {
+        let pairs = |a: &'a [Region], b: &'a [Region]| a.iter().flat_map(move |x| b.iter().map(move |y| (*x, *y)));
+        let all = pairs(&self.writes, &later.reads).chain(pairs(&self.reads, &later.writes));
+        all.chain(pairs(&self.writes, &later.writes)).filter(|(x, y)| x.overlaps(*y))
+    }
+
     /// Whether `self`, recorded before `later`, must run before it.
     fn precedes(&self, later: &Self) -> bool {
-        let meet = |a: &[Region], b: &[Region]| a.iter().any(|x| b.iter().any(|y| x.overlaps(*y)));
-        meet(&self.writes, &later.reads) || meet(&self.reads, &later.writes) || meet(&self.writes, &later.writes)
+        self.hazards(later).next().is_some()
     }
 
     /// Whether `later` reads what `self` writes.

@@ -58,14 +58,11 @@ struct Next {
 /// The sections of a plan; before one that reads packed weights, the packing of those that an update has not packed yet, or has
 /// changed since.
 pub(super) fn sections<'a, R: Twinned>(plan: &'a Plan, packed: &Packed<R>, lanes: usize, threads: usize) -> Vec<Section<'a, R>> {
-    let mut ready = BTreeSet::new();
     let mut all = Vec::new();
-    for stages in chains(plan, packed) {
+    for Chain { stages, packs } in chains(plan, packed) {
         let dispatches = &plan.dispatches[stages];
-        let ops = || dispatches.iter().flat_map(|dispatch| &plan.ops[dispatch.ops.clone()]);
-        let missing: Vec<_> = ops().filter_map(|op| packed_by(op, packed)).filter(|matrix| ready.insert(*matrix)).collect();
-        if !missing.is_empty() {
-            let packing = missing.into_iter().map(|matrix| (Task::Pack(matrix), packed.count(matrix) as u32));
+        if !packs.is_empty() {
+            let packing = packs.into_iter().map(|matrix| (Task::Pack(matrix), packed.count(matrix) as u32));
             all.push(Section::shared_out(packing, lanes, threads));
         }
         let run = |op: usize| {
@@ -77,29 +74,33 @@ pub(super) fn sections<'a, R: Twinned>(plan: &'a Plan, packed: &Packed<R>, lanes
             [dispatch] => Section::shared_out(dispatch.ops.clone().map(run), lanes, threads),
             stages => Section::of_stages(stages.iter().map(|dispatch| dispatch.ops.clone().map(run)), lanes, threads),
         });
-        for matrix in ops().flat_map(|op| &op.writes).flat_map(|region| packed.overlapping(*region)) {
-            ready.remove(&matrix);
-        }
     }
     all
 }
 
-/// The packed matrix that an operation reads.
-fn packed_by<R: Element>(op: &Op, packed: &Packed<R>) -> Option<usize> {
-    packed_read(op).and_then(|(region, transposed)| packed.find(region, transposed))
+/// Dispatches that are the stages of one section, and the matrices to be packed before it.
+struct Chain {
+    stages: Range<usize>,
+    packs: Vec<usize>,
 }
 
-/// The plan's dispatches, those together that can be the stages of one section. Where a matrix is read that was not before a
-/// section begins, so that it is packed just then: packed earlier it would have left the caches.
-fn chains<R: Element>(plan: &Plan, packed: &Packed<R>) -> Vec<Range<usize>> {
-    let mut chains: Vec<Range<usize>> = Vec::new();
-    let mut known = BTreeSet::new();
+/// The plan's dispatches in chains. Where a matrix has to be packed a section begins, so that it is packed just then: packed
+/// earlier it would have left the caches.
+fn chains<R: Element>(plan: &Plan, packed: &Packed<R>) -> Vec<Chain> {
+    let mut chains: Vec<Chain> = Vec::new();
+    let mut ready = BTreeSet::new();
     for (number, dispatch) in plan.dispatches.iter().enumerate() {
-        let read = plan.ops[dispatch.ops.clone()].iter().filter_map(|op| packed_by(op, packed));
-        let packs = read.filter(|matrix| known.insert(*matrix)).count() > 0;
+        let ops = &plan.ops[dispatch.ops.clone()];
+        let wanted = ops.iter().filter_map(packed_read).filter_map(|(region, transposed)| packed.find(region, transposed));
+        let packs: Vec<_> = wanted.filter(|matrix| ready.insert(*matrix)).collect();
         match chains.last_mut() {
-            Some(chain) if !packs && follows(plan, &plan.dispatches[chain.clone()], dispatch) => chain.end += 1,
-            _ => chains.push(number..number + 1),
+            Some(Chain { stages, .. }) if packs.is_empty() && follows(plan, &plan.dispatches[stages.clone()], dispatch) => {
+                stages.end += 1;
+            }
+            _ => chains.push(Chain { stages: number..number + 1, packs }),
+        }
+        for matrix in ops.iter().flat_map(|op| &op.writes).flat_map(|region| packed.overlapping(*region)) {
+            ready.remove(&matrix);
         }
     }
     chains
@@ -199,7 +200,7 @@ impl Part {
         };
         // Blocks of a stage start only when all before it are done: if so many are done, they are just those.
         let open = opens.get(taken as usize).copied().unwrap_or(0);
-        let is_open = taken < self.range.len() as u32 && (open == 0 || self.has_done(update, open));
+        let is_open = taken < self.range.len() as u32 && self.has_done(update, open);
         is_open.then_some(Next { claimed, taken })
     }
 
@@ -245,7 +246,7 @@ mod tests {
     const ROWS: u32 = 2 * PART + 2;
 
     /// The sections of operations that read and write these regions, one after the other.
-    fn sections_of(ops: &[(&'static Kernel, Region, Region)], memory: Memory) -> Vec<Range<usize>> {
+    fn sections_of(ops: &[(&'static Kernel, Region, Region)], memory: Memory) -> Vec<Chain> {
         let mut plan = PlanBuilder::new(memory);
         for (kernel, read, write) in ops {
             plan.push("op", kernel, &RowsProblem { rows: write.rows, ..Default::default() }, &[*read], &[*write]);
@@ -285,7 +286,8 @@ mod tests {
         let plan = plan.finish().unwrap();
         let mut packed = Packed::<f32>::new(1, Precision::F32);
         packed.lay_out(&plan.ops);
-        assert_eq!(chains(&plan, &packed), [0..2, 2..3]);
+        let stages: Vec<_> = chains(&plan, &packed).into_iter().map(|chain| chain.stages).collect();
+        assert_eq!(stages, [0..2, 2..3]);
     }
 
     #[test]
