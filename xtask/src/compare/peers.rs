@@ -37,6 +37,8 @@ pub enum Device {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Family {
     Jax,
+    /// FQL's authors' own code
+    Official,
     Torch,
     Burn,
     Candle,
@@ -48,6 +50,7 @@ impl Family {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Jax => "JAX",
+            Self::Official => "FQL's own code",
             Self::Torch => "PyTorch",
             Self::Burn => "Burn",
             Self::Candle => "candle",
@@ -61,6 +64,7 @@ impl Family {
     const fn folder(self) -> &'static str {
         match self {
             Self::Jax => "jax",
+            Self::Official => "official",
             Self::Torch => "torch",
             Self::Burn => "burn",
             Self::Candle => "candle",
@@ -72,6 +76,7 @@ impl Family {
     const fn module(self) -> Option<&'static str> {
         match self {
             Self::Jax => Some("jax"),
+            Self::Official => Some("flax"),
             Self::Torch => Some("torch"),
             Self::Numpy => Some("numpy"),
             Self::Onnxruntime => Some("onnxruntime"),
@@ -85,10 +90,14 @@ impl Family {
         if self.module().is_none() {
             return format!("cargo build --release --manifest-path benches/baselines/{folder}/Cargo.toml");
         }
-        format!(
+        let install = format!(
             "python3 -m venv target/peers/{folder} && target/peers/{folder}/bin/pip install -r \
              benches/baselines/requirements-{folder}.txt"
-        )
+        );
+        if self == Self::Official {
+            return format!("{install} && git clone https://github.com/seohongpark/fql target/peers/{folder}/fql");
+        }
+        install
     }
 
     /// The program that runs it: a Python that has the module, or the built program.
@@ -104,6 +113,7 @@ impl Family {
         let named = match self {
             Self::Jax => &options.python_jax,
             Self::Torch => &options.python_torch,
+            Self::Official => &None,
             _ => &options.python_act,
         };
         let installed = root.join("target/peers").join(self.folder()).join("bin/python");
@@ -165,6 +175,9 @@ pub fn updates(work: Work, options: &Options) -> Vec<Peer> {
         if options.device == Device::Cpu {
             peers.extend(jax_rounded(work, options));
         }
+        if work == Work::Fql && options.lanes == 1 {
+            peers.extend(forms(Family::Official, &["update"], work, options));
+        }
         let torch: &[&str] =
             if options.device == Device::Gpu { &["eager", "compile", "cuda graph"] } else { &["eager", "compile"] };
         peers.extend(forms(Family::Torch, torch, work, options));
@@ -203,14 +216,14 @@ fn jax_rounded(work: Work, options: &Options) -> Option<Peer> {
 
 /// A Python framework's forms, on a GPU at each precision of its products.
 fn forms(family: Family, forms: &[&str], work: Work, options: &Options) -> Vec<Peer> {
-    let (script, gpu) = (if family == Family::Jax { "jax_peer.py" } else { "torch_peer.py" }, options.device == Device::Gpu);
+    let (script, gpu) = (format!("{}_peer.py", family.folder()), options.device == Device::Gpu);
     let (work, lanes, threads) = (name(work), options.lanes.to_string(), options.threads.unwrap_or(0).to_string());
     let mut peers = Vec::new();
     for precision in if gpu { ["default", "highest"].as_slice() } else { &["default"] } {
         for form in forms {
             let told = if gpu { format!("{form}, {precision} precision") } else { (*form).to_owned() };
             let device = if gpu { "gpu" } else { "cpu" };
-            let arguments = [script, "--algo", &work, "--form", form, "--device", device, "--precision", precision];
+            let arguments = [&script, "--algo", &work, "--form", form, "--device", device, "--precision", precision];
             peers.push(Peer::new(family, told, &[&arguments[..], &["--lanes", &lanes, "--threads", &threads]].concat()));
         }
     }
@@ -267,7 +280,11 @@ mod tests {
     #[test]
     fn each_work_has_its_forms() {
         let names = |work, line: &str| updates(work, &options(line)).iter().map(Peer::name).collect::<Vec<_>>();
-        assert_eq!(names(Work::Fql, ""), ["JAX, scan", "JAX, step", "JAX, scan, bfloat16", "PyTorch, eager", "PyTorch, compile"]);
+        assert_eq!(
+            names(Work::Fql, ""),
+            ["JAX, scan", "JAX, step", "JAX, scan, bfloat16", "FQL's own code, update", "PyTorch, eager", "PyTorch, compile"]
+        );
+        assert!(!names(Work::Fql, "--lanes 2").contains(&"FQL's own code, update".to_owned()));
         assert!(names(Work::GfpMean, "").contains(&"JAX, scan merged".to_owned()));
         let all = ["JAX, step", "JAX, step, bfloat16", "PyTorch, eager", "PyTorch, compile", "Burn, flex", "candle"];
         assert_eq!(names(Work::Mlp, ""), all);
@@ -289,5 +306,6 @@ mod tests {
         let missing = Family::Jax.program(elsewhere, &options("--python-jax /nonexistent/python")).unwrap_err();
         assert!(missing.starts_with("/nonexistent/python: "), "{missing}");
         assert!(Family::Jax.remedy().ends_with("-r benches/baselines/requirements-jax.txt"));
+        assert!(Family::Official.remedy().ends_with("seohongpark/fql target/peers/official/fql"));
     }
 }
