@@ -77,6 +77,7 @@ mod x86 {
     use std::mem::transmute;
 
     use super::super::aligned::Aligned;
+    use super::super::product::transpose;
     use super::{DEPTH, MutOperand, Operand, Right, TILE, WIDTH};
 
     /// Elements of a vector.
@@ -252,6 +253,10 @@ mod x86 {
                 }
                 return;
             }
+            if cols == WIDTH && depth.is_multiple_of(LANES) {
+                pack_turned(to, from, strides.1, depth);
+                return;
+            }
             let mut column = [0u32; DEPTH / 2 + LANES];
             for first in (0..depth).step_by(DEPTH) {
                 let some = DEPTH.min(depth - first);
@@ -264,6 +269,23 @@ mod x86 {
                     for (k, pair) in column[..some.div_ceil(2)].iter().enumerate() {
                         *to.add((first / 2 + k) * WIDTH + col) = *pair;
                     }
+                }
+            }
+        }
+    }
+
+    /// A whole panel of contiguous columns `stride` apart: eight pairs of eight columns at a time, as [`transpose`] takes them.
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn pack_turned(to: *mut u32, from: *const f32, stride: usize, depth: usize) {
+        let mut pairs = [[0u32; LANES / 2]; 8];
+        for first in (0..depth).step_by(LANES) {
+            for col in (0..WIDTH).step_by(8) {
+                // SAFETY: the caller's promise; the words go through as they are.
+                unsafe {
+                    for (c, pairs) in pairs.iter_mut().enumerate() {
+                        pack_row(pairs.as_mut_ptr(), from.add(first + (col + c) * stride), LANES);
+                    }
+                    transpose(to.add(first / 2 * WIDTH + col).cast(), WIDTH, pairs.as_ptr().cast(), LANES / 2);
                 }
             }
         }

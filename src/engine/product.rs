@@ -11,6 +11,8 @@ use pulp::Simd;
 
 use super::aligned::Aligned;
 use super::bf16;
+#[cfg(target_arch = "x86_64")]
+pub use panel::transpose;
 pub use panel::{pack, panel_elements, panel_width};
 use panel::{pack_whole, pack_with};
 
@@ -64,6 +66,14 @@ pub trait Element: bytemuck::Pod + Default + Send {
     /// # Safety
     /// As for [`pack`], with [`Factors::Rounded`].
     unsafe fn pack_rounded(to: *mut Self, from: *const Self, strides: (usize, usize), shape: (usize, usize));
+    /// As [`pack`], of a matrix whose columns are contiguous and `stride` apart; false if there is nothing better than [`pack`].
+    ///
+    /// # Safety
+    /// As for [`pack`].
+    unsafe fn pack_transposed(to: *mut Self, from: *const Self, stride: usize, shape: (usize, usize)) -> bool {
+        let _ = (to, from, stride, shape);
+        false
+    }
 }
 
 /// How a product takes its factors.
@@ -76,7 +86,7 @@ pub enum Factors {
 }
 
 macro_rules! element {
-    ($number:ident, $vector:ident, $splat:ident, $mul_add:ident, $rounded_product:path, $pack_rounded:path) => {
+    ($number:ident, $vector:ident, $splat:ident, $mul_add:ident, $rounded_product:path, $pack_rounded:path $(, $transposed:path)?) => {
         impl Element for $number {
             type Vector<S: Simd> = S::$vector;
             #[inline(always)]
@@ -101,10 +111,17 @@ macro_rules! element {
                 // SAFETY: the same promise.
                 unsafe { $pack_rounded(to, from, strides, shape) }
             }
+            $(
+                #[cfg(target_arch = "x86_64")]
+                unsafe fn pack_transposed(to: *mut Self, from: *const Self, stride: usize, shape: (usize, usize)) -> bool {
+                    // SAFETY: the same promise.
+                    unsafe { $transposed(to, from, stride, shape) }
+                }
+            )?
         }
     };
 }
-element!(f32, f32s, splat_f32s, mul_add_e_f32s, bf16::product, bf16::pack);
+element!(f32, f32s, splat_f32s, mul_add_e_f32s, bf16::product, bf16::pack, panel::pack_transposed);
 element!(f64, f64s, splat_f64s, mul_add_e_f64s, whole_product, pack_whole);
 
 /// Depth of a panel that is packed for one product: at f32 and 32 columns 64 KiB, which the second-level cache holds beside
@@ -115,8 +132,8 @@ const DEPTH: usize = 512;
 /// a cache line: it is read once for all of them, and the narrow panel stays in the first-level cache.
 const UPRIGHT: usize = 16;
 
-/// How many depths ahead such a tile asks for that line. The rows of the left factor lie too far apart for the processor to
-/// foresee the next.
+/// How many depths ahead such a tile asks for that line, of which it has asked the second-level cache a tile ahead. The rows of
+/// the left factor lie too far apart for the processor to foresee the next.
 const AHEAD: usize = 8;
 
 /// Rows up to which packing the right factor would cost more than it saves: each packed element serves that few products.
@@ -311,6 +328,7 @@ impl<R: Element> Strip<R> {
             for k in 0..self.depth {
                 if ROWS == UPRIGHT {
                     fetch(left.wrapping_add((k + AHEAD) * self.left_strides.1));
+                    fetch_early(left.wrapping_add(k * self.left_strides.1 + UPRIGHT));
                 }
                 let panel = self.panel.add(k * self.panel_stride);
                 let mut right = [R::splat(simd, R::default()); VECTORS];
@@ -341,13 +359,25 @@ impl<R: Element> Strip<R> {
     }
 }
 
-/// Asks for the cache line at `place`, which need not exist.
+/// Asks for the cache line at `place`, which need not exist, soon.
 #[inline(always)]
 fn fetch<R>(place: *const R) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch of any address is allowed.
     unsafe {
         std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(place.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
+}
+
+/// The same for later: into the second-level cache, where there is room for it.
+#[inline(always)]
+fn fetch_early<R>(place: *const R) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch of any address is allowed.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(place.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = place;
