@@ -114,9 +114,10 @@ fn matmul_nn(
         workgroupBarrier();
     }
     if (quad < quads_of(p.cols)) {
-        if (row < p.rows) { finish(p, lane, row, quad, sum0); }
-        if (row + 8u < p.rows) { finish(p, lane, row + 8u, quad, sum1); }
-        if (row + 16u < p.rows) { finish(p, lane, row + 16u, quad, sum2); }
-        if (row + 24u < p.rows) { finish(p, lane, row + 24u, quad, sum3); }
+        let bias = bias_of(p, lane, quad);
+        if (row < p.rows) { finish(p, lane, row, quad, sum0 + bias); }
+        if (row + 8u < p.rows) { finish(p, lane, row + 8u, quad, sum1 + bias); }
+        if (row + 16u < p.rows) { finish(p, lane, row + 16u, quad, sum2 + bias); }
+        if (row + 24u < p.rows) { finish(p, lane, row + 24u, quad, sum3 + bias); }
     }
 }

@@ -116,13 +116,14 @@ fn matmul_nn_large(
         workgroupBarrier();
     }
     if (quad < quads_of(p.cols)) {
-        if (row < p.rows) { finish(p, lane, row, quad, sum0); }
-        if (row + 8u < p.rows) { finish(p, lane, row + 8u, quad, sum1); }
-        if (row + 16u < p.rows) { finish(p, lane, row + 16u, quad, sum2); }
-        if (row + 24u < p.rows) { finish(p, lane, row + 24u, quad, sum3); }
-        if (row + 32u < p.rows) { finish(p, lane, row + 32u, quad, sum4); }
-        if (row + 40u < p.rows) { finish(p, lane, row + 40u, quad, sum5); }
-        if (row + 48u < p.rows) { finish(p, lane, row + 48u, quad, sum6); }
-        if (row + 56u < p.rows) { finish(p, lane, row + 56u, quad, sum7); }
+        let bias = bias_of(p, lane, quad);
+        if (row < p.rows) { finish(p, lane, row, quad, sum0 + bias); }
+        if (row + 8u < p.rows) { finish(p, lane, row + 8u, quad, sum1 + bias); }
+        if (row + 16u < p.rows) { finish(p, lane, row + 16u, quad, sum2 + bias); }
+        if (row + 24u < p.rows) { finish(p, lane, row + 24u, quad, sum3 + bias); }
+        if (row + 32u < p.rows) { finish(p, lane, row + 32u, quad, sum4 + bias); }
+        if (row + 40u < p.rows) { finish(p, lane, row + 40u, quad, sum5 + bias); }
+        if (row + 48u < p.rows) { finish(p, lane, row + 48u, quad, sum6 + bias); }
+        if (row + 56u < p.rows) { finish(p, lane, row + 56u, quad, sum7 + bias); }
     }
 }

@@ -135,7 +135,8 @@ fn matmul_nn_rows(
         let r = row + i / 4u;
         let q = quad + i % 4u;
         if (r < p.rows && q < quads) {
-            finish(p, lane, r, q, activations[activations_at(lane, p.out + r * p.out_stride) + q]);
+            let parked = activations[activations_at(lane, p.out + r * p.out_stride) + q];
+            finish(p, lane, r, q, parked + bias_of(p, lane, q));
         }
     }
 }

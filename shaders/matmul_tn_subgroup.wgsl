@@ -1,7 +1,8 @@
-// `matmul_tn` for software adapters with subgroups of eight invocations or more.
+// `matmul_tn` for software adapters with subgroups of 16 invocations or more.
 //   out = a^T b    sums = sum over the depth of b
-// Shapes as in matmul_tn.wgsl. Who does what is as in matmul_nn_subgroup.wgsl, which also says why: eight quads of a row of
-// a, which are 32 rows of the result, are one load. The sums fall to the workgroups of the first rows.
+// Shapes as in matmul_tn.wgsl. Who does what is as in matmul_nn_subgroup.wgsl, which also says why: 16 quads of a row of
+// a, which are 64 rows of the result, are one load. The sums of a quad of columns fall to a workgroup each: to those along the
+// diagonal, since a thread of llvmpipe takes workgroups that follow on each other.
 //
 // Four depths a turn, since llvmpipe blends every sum with what it was before at the end of each.
 
@@ -30,15 +31,13 @@ fn store_four(p: Problem, lane: u32, row: u32, quad: u32, sums: mat4x4<f32>) {
     }
 }
 
-// The sums of two quads of columns of b, from `quad` on.
-fn sum_columns(p: Problem, lane: u32, quad: u32) {
-    for (var q = quad; q < min(quad + 2u, p.cols / 4u); q += 1u) {
-        var sum = vec4<f32>();
-        for (var k = 0u; k < p.depth; k += 1u) {
-            sum += activations[activations_at(lane, p.b + k * p.b_stride) + q];
-        }
-        training[training_at(lane, p.sums) + q] = sum;
+// The sums of a quad of columns of b.
+fn sum_column(p: Problem, lane: u32, quad: u32) {
+    var sum = vec4<f32>();
+    for (var k = 0u; k < p.depth; k += 1u) {
+        sum += activations[activations_at(lane, p.b + k * p.b_stride) + quad];
     }
+    training[training_at(lane, p.sums) + quad] = sum;
 }
 
 // Four rows of a quad of columns of a factor, from `k` on; `at` is the quad in row 0. Zeros beyond the depth.
@@ -56,7 +55,7 @@ fn load_row(p: Problem, at: u32, step: u32, k: u32) -> vec4<f32> {
     return select(vec4<f32>(), row, vec4<bool>(k < p.depth));
 }
 
-@compute @workgroup_size(8)
+@compute @workgroup_size(16)
 fn matmul_tn_subgroup(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
@@ -67,119 +66,137 @@ fn matmul_tn_subgroup(
     let lane = group.z;
     let tile = number - p.first_group;
     let across_tiles = (p.cols + 63u) / 64u;
-    let row = tile / across_tiles * 32u;
-    let quad = tile % across_tiles * 16u + 2u * local;
+    let down_tiles = (p.rows + 63u) / 64u;
+    let row = tile / across_tiles * 64u;
+    let quad = tile % across_tiles * 16u + local;
     if (row >= p.rows) {
         return;
     }
     // As in matmul_nn_subgroup.wgsl, the last quads stand in for those beyond the edges.
     let quads = p.cols / 4u;
-    let b = activations_at(lane, p.b);
-    let at_b0 = b + min(quad, quads - 1u);
-    let at_b1 = b + min(quad + 1u, quads - 1u);
+    let at_b = activations_at(lane, p.b) + min(quad, quads - 1u);
     let at_a = activations_at(lane, p.a) + min(row / 4u + local, p.rows / 4u - 1u);
-    var sum00 = mat4x4<f32>();
-    var sum01 = mat4x4<f32>();
-    var sum10 = mat4x4<f32>();
-    var sum11 = mat4x4<f32>();
-    var sum20 = mat4x4<f32>();
-    var sum21 = mat4x4<f32>();
-    var sum30 = mat4x4<f32>();
-    var sum31 = mat4x4<f32>();
-    var sum40 = mat4x4<f32>();
-    var sum41 = mat4x4<f32>();
-    var sum50 = mat4x4<f32>();
-    var sum51 = mat4x4<f32>();
-    var sum60 = mat4x4<f32>();
-    var sum61 = mat4x4<f32>();
-    var sum70 = mat4x4<f32>();
-    var sum71 = mat4x4<f32>();
+    var sums = Sums();
     for (var k = 0u; k < p.depth; k += 4u) {
-        let b0 = load(p, at_b0, p.b_stride / 4u, k);
-        let b1 = load(p, at_b1, p.b_stride / 4u, k);
+        let b = load(p, at_b, p.b_stride / 4u, k);
         let mine = load(p, at_a, p.a_stride / 4u, k);
-        let a0 = transpose(mat4x4<f32>(
+        sums[0] = add_products(sums[0], transpose(mat4x4<f32>(
             subgroupBroadcast(mine[0], 0u),
             subgroupBroadcast(mine[1], 0u),
             subgroupBroadcast(mine[2], 0u),
             subgroupBroadcast(mine[3], 0u),
-        ));
-        sum00 = add_products(sum00, a0, b0);
-        sum01 = add_products(sum01, a0, b1);
-        let a1 = transpose(mat4x4<f32>(
+        )), b);
+        sums[1] = add_products(sums[1], transpose(mat4x4<f32>(
             subgroupBroadcast(mine[0], 1u),
             subgroupBroadcast(mine[1], 1u),
             subgroupBroadcast(mine[2], 1u),
             subgroupBroadcast(mine[3], 1u),
-        ));
-        sum10 = add_products(sum10, a1, b0);
-        sum11 = add_products(sum11, a1, b1);
-        let a2 = transpose(mat4x4<f32>(
+        )), b);
+        sums[2] = add_products(sums[2], transpose(mat4x4<f32>(
             subgroupBroadcast(mine[0], 2u),
             subgroupBroadcast(mine[1], 2u),
             subgroupBroadcast(mine[2], 2u),
             subgroupBroadcast(mine[3], 2u),
-        ));
-        sum20 = add_products(sum20, a2, b0);
-        sum21 = add_products(sum21, a2, b1);
-        let a3 = transpose(mat4x4<f32>(
+        )), b);
+        sums[3] = add_products(sums[3], transpose(mat4x4<f32>(
             subgroupBroadcast(mine[0], 3u),
             subgroupBroadcast(mine[1], 3u),
             subgroupBroadcast(mine[2], 3u),
             subgroupBroadcast(mine[3], 3u),
-        ));
-        sum30 = add_products(sum30, a3, b0);
-        sum31 = add_products(sum31, a3, b1);
-        let a4 = transpose(mat4x4<f32>(
+        )), b);
+        sums[4] = add_products(sums[4], transpose(mat4x4<f32>(
             subgroupBroadcast(mine[0], 4u),
             subgroupBroadcast(mine[1], 4u),
             subgroupBroadcast(mine[2], 4u),
             subgroupBroadcast(mine[3], 4u),
-        ));
-        sum40 = add_products(sum40, a4, b0);
-        sum41 = add_products(sum41, a4, b1);
-        let a5 = transpose(mat4x4<f32>(
+        )), b);
+        sums[5] = add_products(sums[5], transpose(mat4x4<f32>(
             subgroupBroadcast(mine[0], 5u),
             subgroupBroadcast(mine[1], 5u),
             subgroupBroadcast(mine[2], 5u),
             subgroupBroadcast(mine[3], 5u),
-        ));
-        sum50 = add_products(sum50, a5, b0);
-        sum51 = add_products(sum51, a5, b1);
-        let a6 = transpose(mat4x4<f32>(
+        )), b);
+        sums[6] = add_products(sums[6], transpose(mat4x4<f32>(
             subgroupBroadcast(mine[0], 6u),
             subgroupBroadcast(mine[1], 6u),
             subgroupBroadcast(mine[2], 6u),
             subgroupBroadcast(mine[3], 6u),
-        ));
-        sum60 = add_products(sum60, a6, b0);
-        sum61 = add_products(sum61, a6, b1);
-        let a7 = transpose(mat4x4<f32>(
+        )), b);
+        sums[7] = add_products(sums[7], transpose(mat4x4<f32>(
             subgroupBroadcast(mine[0], 7u),
             subgroupBroadcast(mine[1], 7u),
             subgroupBroadcast(mine[2], 7u),
             subgroupBroadcast(mine[3], 7u),
-        ));
-        sum70 = add_products(sum70, a7, b0);
-        sum71 = add_products(sum71, a7, b1);
+        )), b);
+        sums[8] = add_products(sums[8], transpose(mat4x4<f32>(
+            subgroupBroadcast(mine[0], 8u),
+            subgroupBroadcast(mine[1], 8u),
+            subgroupBroadcast(mine[2], 8u),
+            subgroupBroadcast(mine[3], 8u),
+        )), b);
+        sums[9] = add_products(sums[9], transpose(mat4x4<f32>(
+            subgroupBroadcast(mine[0], 9u),
+            subgroupBroadcast(mine[1], 9u),
+            subgroupBroadcast(mine[2], 9u),
+            subgroupBroadcast(mine[3], 9u),
+        )), b);
+        sums[10] = add_products(sums[10], transpose(mat4x4<f32>(
+            subgroupBroadcast(mine[0], 10u),
+            subgroupBroadcast(mine[1], 10u),
+            subgroupBroadcast(mine[2], 10u),
+            subgroupBroadcast(mine[3], 10u),
+        )), b);
+        sums[11] = add_products(sums[11], transpose(mat4x4<f32>(
+            subgroupBroadcast(mine[0], 11u),
+            subgroupBroadcast(mine[1], 11u),
+            subgroupBroadcast(mine[2], 11u),
+            subgroupBroadcast(mine[3], 11u),
+        )), b);
+        sums[12] = add_products(sums[12], transpose(mat4x4<f32>(
+            subgroupBroadcast(mine[0], 12u),
+            subgroupBroadcast(mine[1], 12u),
+            subgroupBroadcast(mine[2], 12u),
+            subgroupBroadcast(mine[3], 12u),
+        )), b);
+        sums[13] = add_products(sums[13], transpose(mat4x4<f32>(
+            subgroupBroadcast(mine[0], 13u),
+            subgroupBroadcast(mine[1], 13u),
+            subgroupBroadcast(mine[2], 13u),
+            subgroupBroadcast(mine[3], 13u),
+        )), b);
+        sums[14] = add_products(sums[14], transpose(mat4x4<f32>(
+            subgroupBroadcast(mine[0], 14u),
+            subgroupBroadcast(mine[1], 14u),
+            subgroupBroadcast(mine[2], 14u),
+            subgroupBroadcast(mine[3], 14u),
+        )), b);
+        sums[15] = add_products(sums[15], transpose(mat4x4<f32>(
+            subgroupBroadcast(mine[0], 15u),
+            subgroupBroadcast(mine[1], 15u),
+            subgroupBroadcast(mine[2], 15u),
+            subgroupBroadcast(mine[3], 15u),
+        )), b);
     }
-    store_four(p, lane, row, quad, sum00);
-    store_four(p, lane, row, quad + 1u, sum01);
-    store_four(p, lane, row + 4u, quad, sum10);
-    store_four(p, lane, row + 4u, quad + 1u, sum11);
-    store_four(p, lane, row + 8u, quad, sum20);
-    store_four(p, lane, row + 8u, quad + 1u, sum21);
-    store_four(p, lane, row + 12u, quad, sum30);
-    store_four(p, lane, row + 12u, quad + 1u, sum31);
-    store_four(p, lane, row + 16u, quad, sum40);
-    store_four(p, lane, row + 16u, quad + 1u, sum41);
-    store_four(p, lane, row + 20u, quad, sum50);
-    store_four(p, lane, row + 20u, quad + 1u, sum51);
-    store_four(p, lane, row + 24u, quad, sum60);
-    store_four(p, lane, row + 24u, quad + 1u, sum61);
-    store_four(p, lane, row + 28u, quad, sum70);
-    store_four(p, lane, row + 28u, quad + 1u, sum71);
-    if (row == 0u) {
-        sum_columns(p, lane, quad);
+    if (quad >= quads) {
+        return;
+    }
+    store_four(p, lane, row + 0u, quad, sums[0]);
+    store_four(p, lane, row + 4u, quad, sums[1]);
+    store_four(p, lane, row + 8u, quad, sums[2]);
+    store_four(p, lane, row + 12u, quad, sums[3]);
+    store_four(p, lane, row + 16u, quad, sums[4]);
+    store_four(p, lane, row + 20u, quad, sums[5]);
+    store_four(p, lane, row + 24u, quad, sums[6]);
+    store_four(p, lane, row + 28u, quad, sums[7]);
+    store_four(p, lane, row + 32u, quad, sums[8]);
+    store_four(p, lane, row + 36u, quad, sums[9]);
+    store_four(p, lane, row + 40u, quad, sums[10]);
+    store_four(p, lane, row + 44u, quad, sums[11]);
+    store_four(p, lane, row + 48u, quad, sums[12]);
+    store_four(p, lane, row + 52u, quad, sums[13]);
+    store_four(p, lane, row + 56u, quad, sums[14]);
+    store_four(p, lane, row + 60u, quad, sums[15]);
+    if (tile / across_tiles == tile % across_tiles % down_tiles) {
+        sum_column(p, lane, quad);
     }
 }

@@ -47,7 +47,7 @@ fn main() {
     if !found {
         eprintln!("no adapter: the tests of the shaders are ignored");
     } else if !subgroups {
-        eprintln!("no software adapter with subgroups of eight: the tests of its shaders are ignored");
+        eprintln!("no software adapter with subgroups of 16: the tests of its shaders are ignored");
     }
     libtest_mimic::run(&arguments, trials).exit();
 }

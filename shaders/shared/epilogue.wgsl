@@ -1,12 +1,16 @@
 // What follows the product of a layer: bias or sums made before, then GELU, a clip, a tangent, or an Euler step. Shared by the variants of
 // matmul_nn, whose `struct Problem` it reads; uses shared/math.wgsl.
 
-// Stores quad `quad` of row `row` of epilogue(product + bias), and what the problem asks for beside it.
-fn finish(p: Problem, lane: u32, row: u32, quad: u32, product: vec4<f32>) {
-    var z = product;
-    if (p.bias != NONE) {
-        z += weights[weights_at(lane, p.bias) + quad];
+// A quad of the bias, zeros where there is none.
+fn bias_of(p: Problem, lane: u32, quad: u32) -> vec4<f32> {
+    if (p.bias == NONE) {
+        return vec4<f32>();
     }
+    return weights[weights_at(lane, p.bias) + quad];
+}
+
+// Stores quad `quad` of row `row` of epilogue(z), z = product + bias, and what the problem asks for beside it.
+fn finish(p: Problem, lane: u32, row: u32, quad: u32, z: vec4<f32>) {
     let out = activations_at(lane, p.out + row * p.out_stride) + quad;
     let second = activations_at(lane, p.second + row * p.second_stride) + quad;
     var value = z;

@@ -86,7 +86,8 @@ pub enum Variant {
     Large,
     /// For software adapters.
     Software,
-    /// Matrix products for those of them whose subgroups have eight invocations or more.
+    /// Matrix products for those of them whose subgroups have 16 invocations or more: Mesa's, where the environment variable
+    /// `LP_NATIVE_VECTOR_WIDTH` is 512. The program `wgflow` sets it; a program of your own does so before it looks for adapters.
     Subgroup,
 }
 

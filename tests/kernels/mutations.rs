@@ -28,8 +28,8 @@ pub static MUTATIONS: &[Mutation] = &[
     mutation("noise", "the cosine of the second quarter is positive", "(quarter == vec4<u32>(1u)) |", ""),
     mutation("time_embedding", "one sine too many", "< vec4<u32>(p.half)", "<= vec4<u32>(p.half)"),
     mutation("interpolate", "the path runs backwards", "(1.0 - t) * x0 + t * a", "t * x0 + (1.0 - t) * a"),
-    mutation("matmul_nn", "no bias", "z += weights[weights_at(lane, p.bias) + quad]", "z += vec4<f32>()"),
-    mutation("matmul_nn", "a bias where there is none", "if (p.bias != NONE) {", "if (p.bias != 0u) {"),
+    mutation("matmul_nn", "no bias", "return weights[weights_at(lane, p.bias) + quad]", "return vec4<f32>()"),
+    mutation("matmul_nn", "a bias where there is none", "if (p.bias == NONE) {", "if (p.bias == 0u) {"),
     mutation(
         "matmul_nn",
         "another row's sums",
@@ -49,7 +49,7 @@ pub static MUTATIONS: &[Mutation] = &[
     mutation("matmul_nn_rows", "one quad for another", "add_products(sum23, a2, b3)", "add_products(sum23, a2, b2)"),
     mutation("matmul_nn_rows", "the epilogue ends early", "i < 64u", "i < 63u"),
     mutation("matmul_nn_subgroup", "one row for another", "subgroupBroadcast(mine, 6u)", "subgroupBroadcast(mine, 5u)"),
-    mutation("matmul_nn_subgroup", "one quad for another", "add_products(sum71, a7, b1)", "add_products(sum71, a7, b0)"),
+    mutation("matmul_nn_subgroup", "the last quad counts twice", "vec4<bool>(k + 1u < deep)", "vec4<bool>(true)"),
     mutation(
         "matmul_nn_subgroup",
         "who has no columns loads no rows",
@@ -71,7 +71,8 @@ pub static MUTATIONS: &[Mutation] = &[
     mutation("matmul_nt_rows", "no factor", "if (p.factor == NONE)", "if (p.factor != NONE - 1u)"),
     mutation("matmul_nt_rows", "the last row is left out", "if (row + 3u < p.rows)", "if (row + 4u < p.rows)"),
     mutation("matmul_nt_subgroup", "one row for another", "subgroupBroadcast(mine, 3u)", "subgroupBroadcast(mine, 4u)"),
-    mutation("matmul_nt_subgroup", "the epilogue ends early", "i < 64u", "i < 63u"),
+    mutation("matmul_nt_subgroup", "the last quad counts twice", "vec4<bool>(k + 1u < deep)", "vec4<bool>(true)"),
+    mutation("matmul_nt_subgroup", "the epilogue ends early", "i < 4u && row", "i < 3u && row"),
     mutation("matmul_tn", "one of the depth too many", "if (k < p.depth) { rows[0]", "if (k <= p.depth) { rows[0]"),
     mutation("matmul_tn", "rows change places", "fma(rows.yyyy", "fma(rows.zzzz"),
     mutation("matmul_tn_rows", "the depth ends early", "k < p.depth; k += 1u", "k < p.depth - 1u; k += 1u"),
@@ -83,6 +84,7 @@ pub static MUTATIONS: &[Mutation] = &[
         "k = 1u; k < p.depth; k += 1u) {\n            sum",
     ),
     mutation("matmul_tn_subgroup", "the last row counts more than once", "vec4<bool>(k < p.depth)", "vec4<bool>(true)"),
+    mutation("matmul_tn_subgroup", "columns that nobody sums", "% across_tiles % down_tiles", "% across_tiles"),
     mutation("matmul_tn_subgroup", "one row for another", "subgroupBroadcast(mine[2], 5u)", "subgroupBroadcast(mine[1], 5u)"),
     mutation("matmul_tn", "a part of the sums is left out", "wg_b[48u + x] + wg_b[56u + x]", "wg_b[48u + x]"),
     mutation(

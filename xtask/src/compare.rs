@@ -202,6 +202,7 @@ fn candidates(
             }
             // Libraries choose their kernels themselves: a choice made for an older OpenBLAS slows a new one down.
             command.args(["--seconds", &seconds.to_string()]).env_remove("OPENBLAS_CORETYPE").env_remove("OPENBLAS_L2_SIZE");
+            command.env_remove(peers::VECTOR_BITS).envs(peer.environment.iter().copied());
             command
         });
         let absent = |reason| Absent { program: peer.name(), reason, remedy: peer.family.remedy() };

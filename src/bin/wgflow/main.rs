@@ -52,6 +52,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    widen_software_adapter();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     match prepared(&arguments) {
         Ok((command, arguments, algorithm)) => {
@@ -59,6 +60,15 @@ fn main() -> ExitCode {
             cli::start_from(command, arguments, |matches| run(whole, algorithm, matches))
         }
         Err(error) => cli::finish(Err(error)),
+    }
+}
+
+/// Lets Mesa's software driver work on vectors of 16 numbers, for which `Variant::Subgroup` is written, unless the user has told it
+/// otherwise. It reads this when adapters are first looked for.
+fn widen_software_adapter() {
+    if std::env::var_os("LP_NATIVE_VECTOR_WIDTH").is_none() {
+        // SAFETY: the process has no other thread yet.
+        unsafe { std::env::set_var("LP_NATIVE_VECTOR_WIDTH", "512") };
     }
 }
 

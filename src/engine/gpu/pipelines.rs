@@ -83,7 +83,7 @@ impl Gpu {
 
     /// Whether the device runs [`Variant::Subgroup`].
     pub fn has_subgroups(&self) -> bool {
-        self.device.features().contains(wgpu::Features::SUBGROUP) && self.info.subgroup_min_size >= 8
+        self.device.features().contains(wgpu::Features::SUBGROUP) && self.info.subgroup_min_size >= 16
     }
 
     /// The pipeline of `shader`, compiled on its first use.

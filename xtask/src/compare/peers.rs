@@ -143,6 +143,8 @@ pub struct Peer {
     pub family: Family,
     pub form: String,
     pub arguments: Vec<String>,
+    /// What its environment has beside the user's own.
+    pub environment: &'static [(&'static str, &'static str)],
     /// Whether it rounds the factors of its products to bfloat16, as wgflow does at mixed precision.
     rounded: bool,
 }
@@ -150,7 +152,7 @@ pub struct Peer {
 impl Peer {
     fn new(family: Family, form: impl Into<String>, arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        Self { family, form: form.into(), arguments, rounded: false }
+        Self { family, form: form.into(), arguments, environment: &[], rounded: false }
     }
 
     /// The framework; those that round are one of their own, of which the fastest form is sought apart.
@@ -166,6 +168,10 @@ impl Peer {
         if self.form.is_empty() { self.family.name().to_owned() } else { format!("{}, {}", self.family.name(), self.form) }
     }
 }
+
+/// Says on how many bits Mesa's software driver works at a time; 256 if nothing does. wgflow asks for 512 itself, and so does this
+/// repository's cargo, from which a peer is not to inherit it.
+pub const VECTOR_BITS: &str = "LP_NATIVE_VECTOR_WIDTH";
 
 /// Every form in which a framework can make an update of `work`.
 pub fn updates(work: Work, options: &Options) -> Vec<Peer> {
@@ -183,11 +189,16 @@ pub fn updates(work: Work, options: &Options) -> Vec<Peer> {
         peers.extend(forms(Family::Torch, torch, work, options));
     }
     if work == Work::Mlp {
-        peers.push(match options.device {
-            Device::Cpu => Peer::new(Family::Burn, "flex", &["--backend", "flex"]),
-            Device::Gpu => Peer::new(Family::Burn, "wgpu", &["--backend", "wgpu"]),
-            Device::Software => Peer::new(Family::Burn, "wgpu", &["--backend", "wgpu", "--adapter", "software"]),
-        });
+        let burn = |form: &str, arguments: &[&str]| Peer::new(Family::Burn, form, arguments);
+        match options.device {
+            Device::Cpu => peers.push(burn("flex", &["--backend", "flex"])),
+            Device::Gpu => peers.push(burn("wgpu", &["--backend", "wgpu"])),
+            Device::Software => {
+                let software = ["--backend", "wgpu", "--adapter", "software"];
+                let wide = Peer { environment: &[(VECTOR_BITS, "512")], ..burn("wgpu, 512 bits", &software) };
+                peers.extend([burn("wgpu", &software), wide]);
+            }
+        }
     }
     if work == Work::Mlp && options.device == Device::Cpu {
         peers.push(Peer::new(Family::Candle, "", &[]));
@@ -290,7 +301,7 @@ mod tests {
         assert_eq!(names(Work::Mlp, ""), all);
         let groups: Vec<_> = updates(Work::Mlp, &options("")).iter().map(Peer::group).collect();
         assert_eq!(groups, ["JAX", "JAX, bfloat16", "PyTorch", "PyTorch", "Burn", "candle"]);
-        assert_eq!(names(Work::Mlp, "--device software"), ["Burn, wgpu"]);
+        assert_eq!(names(Work::Mlp, "--device software"), ["Burn, wgpu", "Burn, wgpu, 512 bits"]);
         assert!(names(Work::Fql, "--device software").is_empty());
         assert_eq!(own(Work::Mlp, &options("--device software")).last().map(String::as_str), Some("llvmpipe"));
         let gpu = names(Work::Mlp, "--device gpu");
