@@ -3,18 +3,20 @@
 //! An output element is the sum over the depth in its order, each step one fused multiply-add. So its bits depend neither
 //! on the vectors' width nor on where the product is cut into blocks or tiles.
 
+mod element;
+mod fetch;
 mod panel;
-
-use std::cell::RefCell;
 
 use pulp::Simd;
 
 use super::aligned::Aligned;
 use super::bf16;
+pub use element::Element;
+use fetch::{fetch, fetch_early};
+use panel::pack_with;
 #[cfg(target_arch = "x86_64")]
 pub use panel::transpose;
 pub use panel::{pack, panel_elements, panel_width};
-use panel::{pack_whole, pack_with};
 
 /// A factor of a matrix product, by address.
 #[derive(Clone, Copy, Debug)]
@@ -46,36 +48,6 @@ pub struct MutOperand<R> {
     pub stride: usize,
 }
 
-/// A number type with vectors.
-pub trait Element: bytemuck::Pod + Default + Send {
-    /// A vector of the instruction set `S`.
-    type Vector<S: Simd>: Copy;
-    /// Every element `value`.
-    fn splat<S: Simd>(simd: S, value: Self) -> Self::Vector<S>;
-    /// `a * b + c`, rounded once where the processor can.
-    fn mul_add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>) -> Self::Vector<S>;
-    /// Runs `work` with this thread's space for packed factors.
-    fn with_panel<T>(work: impl FnOnce(&mut Aligned<Self>) -> T) -> T;
-    /// As [`product`], of rounded factors.
-    ///
-    /// # Safety
-    /// As for [`product`], with [`Factors::Rounded`].
-    unsafe fn rounded_product(out: MutOperand<Self>, lhs: Operand<Self>, rhs: Right<Self>);
-    /// As [`pack`], rounded; where that differs, into [`bf16::panel_words`].
-    ///
-    /// # Safety
-    /// As for [`pack`], with [`Factors::Rounded`].
-    unsafe fn pack_rounded(to: *mut Self, from: *const Self, strides: (usize, usize), shape: (usize, usize));
-    /// As [`pack`], of a matrix whose columns are contiguous and `stride` apart; false if there is nothing better than [`pack`].
-    ///
-    /// # Safety
-    /// As for [`pack`].
-    unsafe fn pack_transposed(to: *mut Self, from: *const Self, stride: usize, shape: (usize, usize)) -> bool {
-        let _ = (to, from, stride, shape);
-        false
-    }
-}
-
 /// How a product takes its factors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Factors {
@@ -84,45 +56,6 @@ pub enum Factors {
     /// Rounded to bfloat16, if they are of f32.
     Rounded,
 }
-
-macro_rules! element {
-    ($number:ident, $vector:ident, $splat:ident, $mul_add:ident, $rounded_product:path, $pack_rounded:path $(, $transposed:path)?) => {
-        impl Element for $number {
-            type Vector<S: Simd> = S::$vector;
-            #[inline(always)]
-            fn splat<S: Simd>(simd: S, value: Self) -> S::$vector {
-                simd.$splat(value)
-            }
-            #[inline(always)]
-            fn mul_add<S: Simd>(simd: S, a: S::$vector, b: S::$vector, c: S::$vector) -> S::$vector {
-                simd.$mul_add(a, b, c)
-            }
-            fn with_panel<T>(work: impl FnOnce(&mut Aligned<Self>) -> T) -> T {
-                thread_local! {
-                    static PANEL: RefCell<Aligned<$number>> = RefCell::default();
-                }
-                PANEL.with_borrow_mut(work)
-            }
-            unsafe fn rounded_product(out: MutOperand<Self>, lhs: Operand<Self>, rhs: Right<Self>) {
-                // SAFETY: the same promise.
-                unsafe { $rounded_product(out, lhs, rhs) }
-            }
-            unsafe fn pack_rounded(to: *mut Self, from: *const Self, strides: (usize, usize), shape: (usize, usize)) {
-                // SAFETY: the same promise.
-                unsafe { $pack_rounded(to, from, strides, shape) }
-            }
-            $(
-                #[cfg(target_arch = "x86_64")]
-                unsafe fn pack_transposed(to: *mut Self, from: *const Self, stride: usize, shape: (usize, usize)) -> bool {
-                    // SAFETY: the same promise.
-                    unsafe { $transposed(to, from, stride, shape) }
-                }
-            )?
-        }
-    };
-}
-element!(f32, f32s, splat_f32s, mul_add_e_f32s, bf16::product, bf16::pack, panel::pack_transposed);
-element!(f64, f64s, splat_f64s, mul_add_e_f64s, whole_product, pack_whole);
 
 /// Depth of a panel that is packed for one product: at f32 and 32 columns 64 KiB, which the second-level cache holds beside
 /// the left factor's rows.
@@ -357,30 +290,6 @@ impl<R: Element> Strip<R> {
             }
         }
     }
-}
-
-/// Asks for the cache line at `place`, which need not exist, soon.
-#[inline(always)]
-fn fetch<R>(place: *const R) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch of any address is allowed.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(place.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = place;
-}
-
-/// The same for later: into the second-level cache, where there is room for it.
-#[inline(always)]
-fn fetch_early<R>(place: *const R) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch of any address is allowed.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(place.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = place;
 }
 
 /// A vector whose first `count` elements come from `from`.

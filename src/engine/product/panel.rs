@@ -4,7 +4,8 @@ use std::marker::PhantomData;
 
 use pulp::Simd;
 
-use super::{Element, Factors, bf16, fetch_early, lanes};
+use super::fetch::fetch_early;
+use super::{Element, Factors, bf16, lanes};
 
 /// Columns of a panel on this processor.
 pub fn panel_width<R: Element>() -> usize {
