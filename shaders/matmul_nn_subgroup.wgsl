@@ -91,7 +91,7 @@ fn matmul_nn_subgroup(
         return;
     }
     let bias = bias_of(p, lane, quad);
-    finish_four(p, lane, row + 0u, quad, sums[0], bias);
+    finish_four(p, lane, row, quad, sums[0], bias);
     finish_four(p, lane, row + 4u, quad, sums[1], bias);
     finish_four(p, lane, row + 8u, quad, sums[2], bias);
     finish_four(p, lane, row + 12u, quad, sums[3], bias);

@@ -82,7 +82,7 @@ fn matmul_nt_subgroup(
     if (quad >= quads) {
         return;
     }
-    finish_four(p, lane, row + 0u, quad, sums[0]);
+    finish_four(p, lane, row, quad, sums[0]);
     finish_four(p, lane, row + 4u, quad, sums[1]);
     finish_four(p, lane, row + 8u, quad, sums[2]);
     finish_four(p, lane, row + 12u, quad, sums[3]);

@@ -21,7 +21,7 @@ struct Problem {
 }
 
 fn store_four(p: Problem, lane: u32, row: u32, quad: u32, sums: mat4x4<f32>) {
-    if (quad < p.cols / 4u && row < p.rows) {
+    if (row < p.rows) {
         let step = p.out_stride / 4u;
         let out = training_at(lane, p.out) + row * step + quad;
         training[out] = sums[0];
@@ -180,7 +180,7 @@ fn matmul_tn_subgroup(
     if (quad >= quads) {
         return;
     }
-    store_four(p, lane, row + 0u, quad, sums[0]);
+    store_four(p, lane, row, quad, sums[0]);
     store_four(p, lane, row + 4u, quad, sums[1]);
     store_four(p, lane, row + 8u, quad, sums[2]);
     store_four(p, lane, row + 12u, quad, sums[3]);

@@ -115,6 +115,27 @@ fn a_resumed_run_ends_with_the_same_bytes() {
 }
 
 #[test]
+fn a_profile_takes_updates_apart_and_changes_nothing() {
+    let folder = Folder::new("profile");
+    let (plain, profiled, refused) = (folder.join("plain"), folder.join("profiled"), folder.join("refused"));
+    let (trace, nowhere) = (folder.join("trace.json"), folder.join("missing/trace.json"));
+    let outputs = [
+        small(&plain, &[]),
+        small(&profiled, &["--profile", trace.to_str().unwrap()]),
+        small(&refused, &["--profile", nowhere.to_str().unwrap()]),
+    ];
+    assert!(outputs.iter().all(|output| output.status.success()), "{outputs:?}");
+    assert!(text(&outputs[2].stderr).contains("warning: no profile: "), "{}", text(&outputs[2].stderr));
+    let last = |out: &Path| std::fs::read(out.join("checkpoints/000000400.safetensors")).unwrap();
+    assert!(last(&plain) == last(&profiled) && last(&plain) == last(&refused), "the checkpoints differ");
+    let trace: serde_json::Value = serde_json::from_slice(&std::fs::read(trace).unwrap()).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    let count = |name: &str| events.iter().filter(|event| event["name"] == name).count();
+    assert_eq!(count("clock"), 3, "three updates");
+    assert!(count("matmul_nn") > 3 && count("adam") >= 3, "{} events", events.len());
+}
+
+#[test]
 fn lanes_take_lists_and_seeds() {
     let folder = Folder::new("lanes");
     let output = small(&folder.join("sweep"), &["--eta", "0.1,0.01,0.001", "--steps", "100"]);

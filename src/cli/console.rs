@@ -82,8 +82,10 @@ impl Observer for Console {
         if let Some(evaluator) = &mut self.evaluator {
             evaluator.saved(file);
         }
-        if file.extension().is_some_and(|e| e == "png") {
-            self.say(&format!("drew {}", file.display()));
+        match file.extension().and_then(|extension| extension.to_str()) {
+            Some("png") => self.say(&format!("drew {}", file.display())),
+            Some("json") => self.say(&format!("profile: {}", file.display())),
+            _ => {}
         }
     }
 

@@ -144,7 +144,7 @@ pub struct TrainFlags {
     #[arg(long, value_name = "DIR", default_value = "runs/latest", help_heading = "Run")]
     pub out: PathBuf,
     /// Continue the run in this folder, bit for bit, with its own settings (only --steps, --eval-env, --python, --engine,
-    /// --adapter and --threads may stand beside it)
+    /// --adapter, --threads and --profile may stand beside it)
     #[arg(long, value_name = "DIR", help_heading = "Run")]
     pub resume: Option<PathBuf>,
     /// Updates between two lines of metrics
@@ -168,6 +168,9 @@ pub struct TrainFlags {
     /// Write TensorBoard event files too
     #[arg(long, help_heading = "Run")]
     pub tensorboard: bool,
+    /// Write where the time of three of the run's updates went, a trace for chrome://tracing and Perfetto, as soon as it is warm
+    #[arg(long, value_name = "FILE", help_heading = "Run")]
+    pub profile: Option<PathBuf>,
     /// Where to evaluate beside training.
     #[command(flatten)]
     pub evaluator: EvaluatorFlags,
@@ -195,7 +198,7 @@ pub fn located(flag: &'static str, data: &Path) -> Result<PathBuf> {
 }
 
 /// Flags that may stand beside --resume: none of them changes the numbers.
-const BESIDE_RESUME: [&str; 7] = ["resume", "steps", "engine", "adapter", "threads", "eval_env", "python"];
+const BESIDE_RESUME: [&str; 8] = ["resume", "steps", "engine", "adapter", "threads", "eval_env", "python", "profile"];
 
 impl TrainFlags {
     fn config(&self, agent: &AgentConfig, preset: Option<&str>) -> Result<RunConfig> {
@@ -260,6 +263,9 @@ impl TrainFlags {
             Some(folder) => Trainer::resume(&engine, folder, given("steps").then_some(self.steps))?,
             None => Trainer::create(self.config(agent, preset)?, &engine, &self.out)?,
         };
+        if let Some(file) = &self.profile {
+            trainer.profile_to(file.clone());
+        }
         summary::describe(&trainer, self.evaluator.eval_env.as_deref());
         let start = |environment| Evaluator::start(environment, trainer.config(), trainer.folder());
         let evaluator = environment.map(start).transpose()?;

@@ -1,6 +1,6 @@
 //! The training loop: updates in bursts, metrics, evaluations, checkpoints, pictures.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::checkpoint::{self, Identity};
@@ -23,6 +23,9 @@ const KEPT_PATHS: usize = 12;
 
 /// Training time between two looks at signals and metrics: an interrupted run saves and ends well within five seconds.
 const BURST: Duration = Duration::from_millis(500);
+
+/// Updates that a profile takes apart.
+const PROFILED: u64 = 3;
 
 /// Checkpoints in a row that may fail to be written before training gives up.
 const FAILED_SAVES: u32 = 3;
@@ -88,6 +91,7 @@ pub struct Trainer {
     started_at: u64,
     burst: u64,
     failed_saves: u32,
+    profile: Option<PathBuf>,
     _lock: Lock,
 }
 
@@ -145,6 +149,7 @@ impl Trainer {
             started_at: step,
             burst: 1,
             failed_saves: 0,
+            profile: None,
             _lock: lock,
         };
         trainer.report_state(State::Running, None)?;
@@ -169,6 +174,12 @@ impl Trainer {
     /// Trains for `steps` updates in all from now on.
     pub const fn set_steps(&mut self, steps: u64) {
         self.config.steps = steps;
+    }
+
+    /// Takes a few updates of this sitting apart, as soon as the first burst has warmed it up, and writes where their time went to
+    /// `file`, as [`Profile::trace`](crate::engine::Profile::trace). They are the run's own: it ends with the same bits.
+    pub fn profile_to(&mut self, file: PathBuf) {
+        self.profile = Some(file);
     }
 
     /// The folder.
@@ -209,7 +220,7 @@ impl Trainer {
 
     fn run_to_the_end(&mut self, observer: &mut dyn Observer) -> Result<Vec<Vec<Evaluation>>> {
         while self.agent.step() < self.config.steps {
-            self.burst()?;
+            self.burst(observer)?;
             let step = self.agent.step();
             self.report(observer);
             let last = step == self.config.steps;
@@ -237,21 +248,42 @@ impl Trainer {
 
     /// Updates up to the next point at which something is due, at most as many as the ring of metrics holds, and as many
     /// as fit into [`BURST`] at the speed of the last burst.
-    fn burst(&mut self) -> Result<()> {
+    fn burst(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let step = self.agent.step();
+        let trace = if step > self.started_at { self.profile.take() } else { None };
         let due = |every: u64| if every == 0 { u64::MAX } else { every - step % every };
-        let updates = [u64::from(RING_PERIOD), self.config.steps - step, self.burst]
+        let fitting = if trace.is_some() { PROFILED } else { self.burst };
+        let updates = [u64::from(RING_PERIOD), self.config.steps - step, fitting]
             .into_iter()
             .chain([self.config.log_every, self.config.eval_every, self.config.save_every].map(due))
             .min()
             .unwrap_or(1);
         let start = Instant::now();
-        self.agent.update(updates as u32)?;
+        match trace {
+            Some(file) => self.profile(updates as u32, &file, observer)?,
+            None => self.agent.update(updates as u32)?,
+        }
         let time = start.elapsed();
         self.training += time;
         let fitting = updates as f64 * BURST.as_secs_f64() / time.as_secs_f64().max(1e-6);
         self.burst = (fitting as u64).clamp(1, 2 * updates);
         self.log()
+    }
+
+    /// Updates whose trace goes to `file`. That there is none, or that it cannot be written, does not end the run.
+    fn profile(&mut self, updates: u32, file: &Path, observer: &mut dyn Observer) -> Result<()> {
+        let profile = match self.agent.profile(updates) {
+            Err(error @ Error::Adapter { .. }) => {
+                observer.warned(&format!("no profile: {error}"));
+                return self.agent.update(updates);
+            }
+            profile => profile?,
+        };
+        match std::fs::write(file, profile.trace().to_string()).map_err(Error::io(file, "write")) {
+            Ok(()) => observer.saved(file),
+            Err(error) => observer.warned(&format!("no profile: {error}")),
+        }
+        Ok(())
     }
 
     /// Checks the metrics of the burst, and writes a line where one is due.
