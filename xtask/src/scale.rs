@@ -155,7 +155,9 @@ fn measure(wgflow: &Path, options: &Options) -> Result<(Vec<Curve>, String), Str
             point.gflop = answer.gflop;
             point.rounds_ms.push(answer.median_ms);
             point.shares.extend(answer.share_of_peak);
-            device = answer.device;
+            // Why the CPU was taken, in brackets, says nothing about a figure.
+            let reason = if answer.device.starts_with("CPU") { answer.device.find(" (") } else { None };
+            device = answer.device[..reason.unwrap_or(answer.device.len())].to_owned();
         }
     }
     Ok((curves, device))
@@ -201,7 +203,7 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         let (program, asked) = (folder.join("wgflow"), folder.join("asked"));
         let script = format!(
-            "#!/bin/sh\necho \"$@\" >> {}\necho '{{\"median_ms\": 2, \"gflop\": 3, \"device\": \"CPU\", \"share_of_peak\": 0.5}}'\n",
+            "#!/bin/sh\necho \"$@\" >> {}\necho '{{\"median_ms\": 2, \"gflop\": 3, \"device\": \"CPU, f32 (no GPU was found)\", \"share_of_peak\": 0.5}}'\n",
             asked.display()
         );
         std::fs::write(&program, script).unwrap();
@@ -212,7 +214,7 @@ mod tests {
         std::fs::remove_dir_all(&folder).unwrap();
         let points: Vec<&Point> = curves.iter().flat_map(|curve| &curve.points).collect();
         assert!(points.iter().all(|point| point.rounds_ms == [2.0, 2.0] && point.shares == [0.5, 0.5]), "{points:?}");
-        assert_eq!((device.as_str(), points[0].rate()), ("CPU", 1500.0));
+        assert_eq!((device.as_str(), points[0].rate()), ("CPU, f32", 1500.0));
         let lines: Vec<&str> = lines.lines().collect();
         assert_eq!(lines.len(), 2 * points.len());
         assert!(lines[0].ends_with("--batch 32 --threads 2"), "{}", lines[0]);
