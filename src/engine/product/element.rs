@@ -18,20 +18,21 @@ pub trait Element: bytemuck::Pod + Default + Send {
     fn mul_add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>) -> Self::Vector<S>;
     /// Runs `work` with this thread's space for packed factors.
     fn with_panel<T>(work: impl FnOnce(&mut Aligned<Self>) -> T) -> T;
-    /// As [`product`], of rounded factors.
+    /// As [`product`](super::product), of rounded factors.
     ///
     /// # Safety
-    /// As for [`product`], with [`Factors::Rounded`].
+    /// As for [`product`](super::product), with [`Factors::Rounded`](super::Factors::Rounded).
     unsafe fn rounded_product(out: MutOperand<Self>, lhs: Operand<Self>, rhs: Right<Self>);
-    /// As [`pack`], rounded; where that differs, into [`bf16::panel_words`].
+    /// As [`pack`](super::pack), rounded; where that differs, into [`bf16::panel_words`].
     ///
     /// # Safety
-    /// As for [`pack`], with [`Factors::Rounded`].
+    /// As for [`pack`](super::pack), with [`Factors::Rounded`](super::Factors::Rounded).
     unsafe fn pack_rounded(to: *mut Self, from: *const Self, strides: (usize, usize), shape: (usize, usize));
-    /// As [`pack`], of a matrix whose columns are contiguous and `stride` apart; false if there is nothing better than [`pack`].
+    /// As [`pack`](super::pack), of a matrix whose columns are contiguous and `stride` apart; false if there is nothing better
+    /// than that.
     ///
     /// # Safety
-    /// As for [`pack`].
+    /// As for [`pack`](super::pack).
     unsafe fn pack_transposed(to: *mut Self, from: *const Self, stride: usize, shape: (usize, usize)) -> bool {
         let _ = (to, from, stride, shape);
         false
