@@ -55,47 +55,8 @@ fn matmul_nt_subgroup(
         return;
     }
     let at_b = weights_at(lane, p.b) + min(quad, quads - 1u) * p.b_stride;
-    let a = activations_at(lane, p.a);
-    let last = p.rows - 1u;
-    let step = p.a_stride / 4u;
-    let at_a0 = a + min(row + local, last) * step;
-    let at_a1 = a + min(row + 16u + local, last) * step;
-    let at_a2 = a + min(row + 32u + local, last) * step;
-    let at_a3 = a + min(row + 48u + local, last) * step;
-    let deep = quads_of(p.depth);
-    var sums = Sums();
-    for (var k = 0u; k < deep; k += 2u) {
-        let b0 = load_b(p, at_b, k);
-        add_sixteen(&sums, 0u, activations[at_a0 + k], b0);
-        add_sixteen(&sums, 4u, activations[at_a1 + k], b0);
-        add_sixteen(&sums, 8u, activations[at_a2 + k], b0);
-        add_sixteen(&sums, 12u, activations[at_a3 + k], b0);
-        // Past the last quad of the depth the last one again, times zero.
-        let next = min(k + 1u, deep - 1u);
-        let some = vec4<bool>(k + 1u < deep);
-        let b1 = load_b(p, at_b, next);
-        add_sixteen(&sums, 0u, select(vec4<f32>(), activations[at_a0 + next], some), b1);
-        add_sixteen(&sums, 4u, select(vec4<f32>(), activations[at_a1 + next], some), b1);
-        add_sixteen(&sums, 8u, select(vec4<f32>(), activations[at_a2 + next], some), b1);
-        add_sixteen(&sums, 12u, select(vec4<f32>(), activations[at_a3 + next], some), b1);
+    let sums = tile_sums(p, lane, row, local, at_b);
+    if (quad < quads) {
+        finish_tile(p, lane, row, quad, sums);
     }
-    if (quad >= quads) {
-        return;
-    }
-    finish_four(p, lane, row, quad, sums[0]);
-    finish_four(p, lane, row + 4u, quad, sums[1]);
-    finish_four(p, lane, row + 8u, quad, sums[2]);
-    finish_four(p, lane, row + 12u, quad, sums[3]);
-    finish_four(p, lane, row + 16u, quad, sums[4]);
-    finish_four(p, lane, row + 20u, quad, sums[5]);
-    finish_four(p, lane, row + 24u, quad, sums[6]);
-    finish_four(p, lane, row + 28u, quad, sums[7]);
-    finish_four(p, lane, row + 32u, quad, sums[8]);
-    finish_four(p, lane, row + 36u, quad, sums[9]);
-    finish_four(p, lane, row + 40u, quad, sums[10]);
-    finish_four(p, lane, row + 44u, quad, sums[11]);
-    finish_four(p, lane, row + 48u, quad, sums[12]);
-    finish_four(p, lane, row + 52u, quad, sums[13]);
-    finish_four(p, lane, row + 56u, quad, sums[14]);
-    finish_four(p, lane, row + 60u, quad, sums[15]);
 }

@@ -20,7 +20,8 @@ struct Problem {
     cols: u32,
 }
 
-fn store_four(p: Problem, lane: u32, row: u32, quad: u32, sums: mat4x4<f32>) {
+// Four rows of results.
+fn finish_four(p: Problem, lane: u32, row: u32, quad: u32, sums: mat4x4<f32>) {
     if (row < p.rows) {
         let step = p.out_stride / 4u;
         let out = training_at(lane, p.out) + row * step + quad;
@@ -180,22 +181,7 @@ fn matmul_tn_subgroup(
     if (quad >= quads) {
         return;
     }
-    store_four(p, lane, row, quad, sums[0]);
-    store_four(p, lane, row + 4u, quad, sums[1]);
-    store_four(p, lane, row + 8u, quad, sums[2]);
-    store_four(p, lane, row + 12u, quad, sums[3]);
-    store_four(p, lane, row + 16u, quad, sums[4]);
-    store_four(p, lane, row + 20u, quad, sums[5]);
-    store_four(p, lane, row + 24u, quad, sums[6]);
-    store_four(p, lane, row + 28u, quad, sums[7]);
-    store_four(p, lane, row + 32u, quad, sums[8]);
-    store_four(p, lane, row + 36u, quad, sums[9]);
-    store_four(p, lane, row + 40u, quad, sums[10]);
-    store_four(p, lane, row + 44u, quad, sums[11]);
-    store_four(p, lane, row + 48u, quad, sums[12]);
-    store_four(p, lane, row + 52u, quad, sums[13]);
-    store_four(p, lane, row + 56u, quad, sums[14]);
-    store_four(p, lane, row + 60u, quad, sums[15]);
+    finish_tile(p, lane, row, quad, sums);
     if (tile / across_tiles == tile % across_tiles % down_tiles) {
         sum_column(p, lane, quad);
     }

@@ -7,6 +7,7 @@ two seconds and prints the milliseconds of one update. So several programs can b
 import argparse
 import dataclasses
 import json
+import os
 import pathlib
 import sys
 import time
@@ -64,6 +65,14 @@ def arguments(forms, precisions=("default", "highest")):
     parser.add_argument("--precision", choices=precisions, default="default", help="of matrix products")
     parser.add_argument("--check", nargs="+", metavar="FIXTURE", help="compare with these fixtures in float64 instead")
     return parser.parse_args()
+
+
+def prepare_jax(args):
+    """What JAX has to be told before it is imported."""
+    if args.device == "cpu":
+        os.environ["JAX_PLATFORMS"] = "cpu"
+    if args.threads:
+        os.environ["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen=true intra_op_parallelism_threads={args.threads}"
 
 
 def fixture(path):

@@ -1,17 +1,13 @@
 """FQL's and GFP's update in plain JAX, as lean as we could write it: no Flax, no Optax, one compiled function."""
 
 import functools
-import os
 
 import numpy as np
 
 import common
 
 ARGS = common.arguments(["scan", "scan merged", "step"], ["default", "highest", "bfloat16"])
-if ARGS.device == "cpu":
-    os.environ["JAX_PLATFORMS"] = "cpu"
-if ARGS.threads:
-    os.environ["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen=true intra_op_parallelism_threads={ARGS.threads}"
+common.prepare_jax(ARGS)
 
 import jax  # noqa: E402  (the number of threads has to be set before)
 import jax.numpy as jnp  # noqa: E402

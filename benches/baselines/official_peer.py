@@ -4,7 +4,6 @@ Nothing of it is changed: batches are drawn by numpy and given to `FQLAgent.upda
 """
 
 import hashlib
-import os
 import pathlib
 import sys
 
@@ -13,10 +12,7 @@ import numpy as np
 import common
 
 ARGS = common.arguments(["update"])
-if ARGS.device == "cpu":
-    os.environ["JAX_PLATFORMS"] = "cpu"
-if ARGS.threads:
-    os.environ["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen=true intra_op_parallelism_threads={ARGS.threads}"
+common.prepare_jax(ARGS)
 if ARGS.algo != "fql" or ARGS.lanes > 1 or ARGS.check:
     raise SystemExit("the authors' code makes updates of FQL, of one seed, and has no fixtures: they were made with it")
 REPO = pathlib.Path(sys.prefix) / "fql"

@@ -3,10 +3,12 @@
 //! As a table by kernel, and as a trace for chrome://tracing and Perfetto.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::plan::{Op, Plan};
+use crate::error::{Error, Result};
 
 /// What a span of time went to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +118,14 @@ impl Profile {
         let mut shares: Vec<Share> = times.into_iter().map(share).collect();
         shares.sort_by(|a, b| b.ms.total_cmp(&a.ms));
         shares
+    }
+
+    /// Writes [`Profile::trace`] to `file`.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn save(&self, file: &Path) -> Result<()> {
+        std::fs::write(file, self.trace().to_string()).map_err(Error::io(file, "write"))
     }
 
     /// The trace, in the format of chrome://tracing and Perfetto: a row for each track.

@@ -133,7 +133,7 @@ impl Operation for MatmulNn {
             groups: |p: MatmulNnProblem| p.rows.div_ceil(64) * p.cols.div_ceil(64)),
         shader!(@Software "matmul_nn_rows", "math", "epilogue", "product", "park",
             groups: |p: MatmulNnProblem| p.rows.div_ceil(16) * p.cols.div_ceil(128)),
-        shader!(@Subgroup "matmul_nn_subgroup", "math", "epilogue", "product", "broadcast", groups: |p: MatmulNnProblem| p.rows.div_ceil(64) * p.cols.div_ceil(64)),
+        shader!(@Subgroup "matmul_nn_subgroup", "math", "epilogue", "product", "tile", "broadcast", groups: |p: MatmulNnProblem| p.rows.div_ceil(64) * p.cols.div_ceil(64)),
     ];
 
     const PACKED_READ: Option<PackedRead> = Some(PackedRead { index: 1, transposed: false });

@@ -42,7 +42,7 @@ impl Operation for MatmulNt {
         shader!("matmul_nt", "product", groups: |p: MatmulNtProblem| p.rows.div_ceil(32) * p.cols.div_ceil(32)),
         shader!(@Large "matmul_nt_large", "product", groups: |p: MatmulNtProblem| p.rows.div_ceil(64) * p.cols.div_ceil(64)),
         shader!(@Software "matmul_nt_rows", "product", "park", groups: |p: MatmulNtProblem| p.rows.div_ceil(16) * p.cols.div_ceil(128)),
-        shader!(@Subgroup "matmul_nt_subgroup", "product", "broadcast", groups: |p: MatmulNtProblem| p.rows.div_ceil(64) * p.cols.div_ceil(64)),
+        shader!(@Subgroup "matmul_nt_subgroup", "product", "tile", "broadcast", groups: |p: MatmulNtProblem| p.rows.div_ceil(64) * p.cols.div_ceil(64)),
     ];
 
     const PACKED_READ: Option<PackedRead> = Some(PackedRead { index: 1, transposed: true });

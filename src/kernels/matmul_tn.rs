@@ -43,7 +43,7 @@ impl Operation for MatmulTn {
         shader!("matmul_tn", groups: |p: MatmulTnProblem| p.rows.div_ceil(32) * p.cols.div_ceil(32)),
         shader!(@Large "matmul_tn_large", groups: |p: MatmulTnProblem| p.rows.div_ceil(64) * p.cols.div_ceil(64)),
         shader!(@Software "matmul_tn_rows", groups: |p: MatmulTnProblem| p.rows.div_ceil(16) * p.cols.div_ceil(128)),
-        shader!(@Subgroup "matmul_tn_subgroup", "product", "broadcast", groups: |p: MatmulTnProblem| p.rows.div_ceil(64) * p.cols.div_ceil(64)),
+        shader!(@Subgroup "matmul_tn_subgroup", "product", "tile", groups: |p: MatmulTnProblem| p.rows.div_ceil(64) * p.cols.div_ceil(64)),
     ];
 
     fn blocks(p: &MatmulTnProblem) -> u32 {

@@ -8,6 +8,7 @@ use super::evaluate::{Evaluation, Task, evaluate};
 use super::lock::Lock;
 use super::log::Log;
 use super::metrics::Line;
+use super::observer::{Observer, Progress, Stop};
 use super::pictures;
 use super::run::{Checkpoint, RunConfig, RunFolder};
 use super::status::{State, Status};
@@ -29,52 +30,6 @@ const PROFILED: u64 = 3;
 
 /// Checkpoints in a row that may fail to be written before training gives up.
 const FAILED_SAVES: u32 = 3;
-
-/// Who asked a run to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// A person.
-    User,
-    /// A scheduler that needs the machine.
-    System,
-}
-
-/// What happens on the way; every method may do nothing.
-pub trait Observer {
-    /// Called after every burst of updates.
-    fn progress(&mut self, _progress: &Progress<'_>) {}
-    /// Called after every evaluation of a lane.
-    fn evaluated(&mut self, _step: u64, _lane: usize, _evaluations: &[Evaluation]) {}
-    /// Called after every file that was written.
-    fn saved(&mut self, _file: &Path) {}
-    /// Called when something went wrong that does not end the run.
-    fn warned(&mut self, _message: &str) {}
-    /// Asked after every burst: whether to save and stop.
-    fn stop(&mut self) -> Option<Stop> {
-        None
-    }
-}
-
-/// Nobody watches.
-#[derive(Debug)]
-pub struct Quiet;
-
-impl Observer for Quiet {}
-
-/// How far a run is.
-#[derive(Debug)]
-pub struct Progress<'a> {
-    /// Updates done, in earlier sittings too.
-    pub step: u64,
-    /// Updates to do.
-    pub steps: u64,
-    /// Updates done in this sitting.
-    pub done: u64,
-    /// Time that training took in this sitting, evaluation left out.
-    pub training: Duration,
-    /// Names and last values of lane 0's metrics.
-    pub metrics: &'a [(&'static str, f64)],
-}
 
 /// A run in memory. It holds its folder until it is dropped.
 #[derive(Debug)]
@@ -177,7 +132,7 @@ impl Trainer {
     }
 
     /// Takes a few updates of this sitting apart, as soon as the first burst has warmed it up, and writes where their time went to
-    /// `file`, as [`Profile::trace`](crate::engine::Profile::trace). They are the run's own: it ends with the same bits.
+    /// `file`, as [`Profile::save`](crate::engine::Profile::save) does. They are the run's own: it ends with the same bits.
     pub fn profile_to(&mut self, file: PathBuf) {
         self.profile = Some(file);
     }
@@ -252,8 +207,8 @@ impl Trainer {
         let step = self.agent.step();
         let trace = if step > self.started_at { self.profile.take() } else { None };
         let due = |every: u64| if every == 0 { u64::MAX } else { every - step % every };
-        let fitting = if trace.is_some() { PROFILED } else { self.burst };
-        let updates = [u64::from(RING_PERIOD), self.config.steps - step, fitting]
+        let wanted = if trace.is_some() { PROFILED } else { self.burst };
+        let updates = [u64::from(RING_PERIOD), self.config.steps - step, wanted]
             .into_iter()
             .chain([self.config.log_every, self.config.eval_every, self.config.save_every].map(due))
             .min()
@@ -279,7 +234,7 @@ impl Trainer {
             }
             profile => profile?,
         };
-        match std::fs::write(file, profile.trace().to_string()).map_err(Error::io(file, "write")) {
+        match profile.save(file) {
             Ok(()) => observer.saved(file),
             Err(error) => observer.warned(&format!("no profile: {error}")),
         }

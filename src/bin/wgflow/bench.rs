@@ -111,7 +111,7 @@ impl Bench {
         if let Some(file) = &self.profile {
             subject.update(PROFILED.0)?;
             let profile = subject.profile(PROFILED.1)?;
-            std::fs::write(file, profile.trace().to_string()).map_err(Error::io(file, "write"))?;
+            profile.save(file)?;
             return cli::print(&table(&profile));
         }
         let (times, peaks) = self.time(&mut subject, &engine)?;

@@ -122,7 +122,7 @@ pub(super) unsafe fn pack_transposed(to: *mut f32, from: *const f32, stride: usi
 /// which are slower than what they replace.
 ///
 /// # Safety
-/// They are there to be read and written.
+/// They are there to be read and written, and the processor has AVX.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx")]
 pub unsafe fn transpose(to: *mut f32, wide: usize, from: *const f32, stride: usize) {
