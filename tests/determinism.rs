@@ -19,7 +19,11 @@ const ETAS: [f64; 4] = [0.1, 0.01, 1e-3, 0.3];
 
 /// Updates of a run: many submissions. The agents share what could break, so one of them goes far.
 fn updates(config: &AgentConfig) -> u32 {
-    if config.name() == "gfp" { 2_000 } else { 600 }
+    match config.name() {
+        _ if config.common().hidden[0] >= 256 => 230,
+        "gfp" => 2_000,
+        _ => 600,
+    }
 }
 
 /// Transitions of a made-up task, enough to train on without diverging.
@@ -63,6 +67,13 @@ fn config(default: AgentConfig, etas: &[f64]) -> AgentConfig {
 fn wide_config(default: AgentConfig, etas: &[f64]) -> AgentConfig {
     let mut config = config(default, etas);
     config.common_mut().hidden = vec![66, 72];
+    config
+}
+
+/// Nets whose products are made of quarters at f32, in two blocks of rows.
+fn quartered_config(default: AgentConfig, etas: &[f64]) -> AgentConfig {
+    let mut config = config(default, etas);
+    (config.common_mut().hidden, config.common_mut().batch) = (vec![256, 320], 80);
     config
 }
 
@@ -181,11 +192,11 @@ fn threads(precision: Precision, config: &AgentConfig) -> Result<(), Failed> {
 }
 
 /// A state's action is the same among few, whose products are cut along the columns, as among many, whose products are cut along
-/// the rows; with one thread and with several.
+/// the rows, and which training would make of quarters; with one thread and with several.
 fn acting(precision: Precision, default: AgentConfig) -> Result<(), Failed> {
-    const MANY: u32 = 60;
+    const MANY: u32 = 64;
     let mut config = config(default, &ETAS[..1]);
-    (config.common_mut().hidden, config.common_mut().flow_steps) = (vec![200, 264], 10);
+    (config.common_mut().hidden, config.common_mut().flow_steps) = (vec![256, 320], 10);
     let states: Vec<f32> = (0..MANY * LAYOUT.obs_dim).map(|i| (i as f32 * 0.37).sin()).collect();
     let [mut one, mut three] = [1, 3].map(|threads| {
         let mut agent = agent(&Engine::cpu(Some(threads)), &config, &SEEDS[..1]);
@@ -202,7 +213,7 @@ fn acting(precision: Precision, default: AgentConfig) -> Result<(), Failed> {
     };
     for name in config.policies() {
         let many = act(&mut one, name, MANY);
-        for rows in [1, 30] {
+        for rows in [1, 32] {
             if act(&mut one, name, rows) != many || act(&mut three, name, rows) != many {
                 return Err(format!("{name}: {rows} states act otherwise than {MANY}").into());
             }
@@ -288,6 +299,9 @@ fn main() {
     let gfp = ALL.iter().find(|entry| entry.name == "gfp").expect("an agent");
     let test = move || variants(&config(gfp.defaults(), &ETAS[..1]));
     trials.push(Trial::test("gfp/gpu/variants", test).with_ignored_flag(gpu.is_none()));
+    trials.extend(trials_on("quarters", Some(&cpu), gfp, quartered_config));
+    let test = move || threads(Precision::F32, &quartered_config(gfp.defaults(), &ETAS[..1]));
+    trials.push(Trial::test("gfp/quarters/threads", test));
     let mixed = bf16::available().then(|| -> EngineOf { Arc::new(|| Engine::cpu(Some(1)).at(Precision::Mixed).unwrap()) });
     trials.extend(trials_on("mixed", mixed.as_ref(), gfp, wide_config));
     let test = move || threads(Precision::Mixed, &wide_config(gfp.defaults(), &ETAS[..1]));

@@ -129,12 +129,12 @@ impl Policy {
     }
 
     /// The same policy at another precision. Mixed halves the weights that an act reads, which is what takes the time for few
-    /// states; actions then differ by about a thousandth.
+    /// states; actions then differ by about a thousandth. At f32 it acts [plain](Precision::Plain), as it does by itself.
     ///
     /// # Errors
     /// [`Error::Setting`] if the processor does not have it.
     pub fn at(mut self, precision: Precision) -> Result<Self> {
-        self.machine.set_precision(precision)?;
+        self.machine.set_precision(if precision == Precision::F32 { ACTING } else { precision })?;
         Ok(self)
     }
 
@@ -240,6 +240,9 @@ impl Values {
     }
 }
 
+/// How policies act where no other precision is asked for: a state's action must not depend on its companions.
+const ACTING: Precision = Precision::Plain;
+
 /// Operations of matrix products below which a plan runs on one thread: it is done before a second one has woken up.
 const SHARED_FROM: u64 = 10_000_000;
 
@@ -249,7 +252,7 @@ fn on_cpu(mut plan: PlanBuilder, parameters: &Parameters, weights: &[f64], threa
     let finished = plan.finish()?;
     let scalars: Vec<f64> = plan.scalars().iter().map(|name| fixed_scalar(name)).collect();
     let threads = if finished.product_flops() < SHARED_FROM { 1 } else { threads };
-    let mut machine = Engine::cpu(Some(threads)).machine(&plan.memory, 1, &scalars, Vec::new())?;
+    let mut machine = Engine::cpu(Some(threads)).at(ACTING)?.machine(&plan.memory, 1, &scalars, Vec::new())?;
     machine.write(parameters.whole(Arena::Weights), 0, weights)?;
     let id = machine.load(&finished, 0)?;
     Ok((machine, id))

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::engine::product::{MutOperand, Operand, Right, product};
-use crate::engine::{Precision, bf16};
+use crate::engine::Precision;
+use crate::engine::product::{Factors, MutOperand, Operand, Right, product};
 
 /// Width of the square product that stands for the peak.
 const WIDTH: usize = 512;
@@ -28,7 +28,7 @@ pub fn gflops(threads: usize, precision: Precision, length: Duration) -> f64 {
 }
 
 fn products(precision: Precision, rounds: u64) {
-    let factors = bf16::factors(precision, (WIDTH as u32, WIDTH as u32));
+    let factors = Factors::of(precision, (WIDTH as u32, WIDTH as u32));
     let (a, b) = (vec![0.5f32; WIDTH * WIDTH], vec![0.25f32; WIDTH * WIDTH]);
     let mut out = vec![0f32; WIDTH * WIDTH];
     let operand = |m: &[f32]| Operand { data: m.as_ptr(), shape: (WIDTH, WIDTH), strides: (WIDTH, 1) };

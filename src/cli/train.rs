@@ -38,8 +38,7 @@ pub struct EngineFlags {
     /// Threads of the CPU engine [default: all cores]
     #[arg(long, value_name = "N", help_heading = "Engine")]
     pub threads: Option<usize>,
-    /// Numbers that large matrix products are made of: f32, or mixed, where their factors are rounded to half the bits
-    /// (faster; the CPU engine on processors with AVX512-BF16)
+    /// How the CPU engine makes large matrix products; on a GPU they are plain
     #[arg(long, value_enum, default_value = "f32", help_heading = "Engine")]
     pub precision: Precision,
 }

@@ -4,17 +4,11 @@
 //! numbers at depths 2k and 2k + 1 in the halves of a word; where the depth is odd, the last one's partner is zero. An output
 //! element adds its pairs in their order, so its bits do not depend on where the product is cut.
 
-use super::precision::Precision;
-use super::product::{Factors, MutOperand, Operand, Right};
+use super::product::{MutOperand, Operand, Right};
 
 /// Smallest depth and number of columns at which a layer's products are worth rounding. Thinner ones, a network's first
 /// layer and its head, cost little and stay at f32: actions, times and values are not rounded.
-const WORTH: u32 = 64;
-
-/// How a product with weights of this shape takes its factors.
-pub fn factors(precision: Precision, (rows, cols): (u32, u32)) -> Factors {
-    if precision == Precision::Mixed && rows.min(cols) >= WORTH { Factors::Rounded } else { Factors::Whole }
-}
+pub const WORTH: u32 = 64;
 
 /// Columns of a packed panel.
 pub const WIDTH: usize = 32;

@@ -55,7 +55,7 @@ impl Engine {
                 (0, lane_tables(gpu, widest, lanes, scalars) + plans.iter().map(|plan| problem_table(plan)).sum::<u64>())
             }
             Self::Cpu { precision, .. } => (packed::<f32>(plans, *precision), real * lanes * scalars),
-            Self::Oracle => (packed::<f64>(plans, Precision::F32), real * lanes * scalars),
+            Self::Oracle => (packed::<f64>(plans, Precision::Plain), real * lanes * scalars),
         };
         let datasets = datasets.iter().map(|records| records.values.len() as u64 * 4).collect();
         Footprint { lanes, arenas, packed, tables, datasets }

@@ -5,9 +5,8 @@
 
 use std::fmt::Debug;
 
-use super::bf16;
 use super::memory::{Arena, Region};
-use super::packed::Panels;
+use super::packed::{Form, Panels};
 use super::precision::Precision;
 use super::product::Factors;
 use super::real::Real;
@@ -186,7 +185,7 @@ impl<'a, R: Real> Context<'a, R> {
     /// # Safety
     /// The pointers are valid for the given lengths while the context lives; see the safety contract above.
     pub unsafe fn new(floats: [(*mut R, usize); 3], words: (*mut u32, usize), records: &'a [f32], scalars: &'a [R]) -> Self {
-        Self { floats, words, records, scalars, packed: None, precision: Precision::F32, declared: None }
+        Self { floats, words, records, scalars, packed: None, precision: Precision::Plain, declared: None }
     }
 
     /// The same with packed weights, which hold what the arena holds.
@@ -204,13 +203,21 @@ impl<'a, R: Real> Context<'a, R> {
     /// How a product with a layer's weights of this shape, or for their gradient, takes its factors.
     #[inline(always)]
     pub fn factors(&self, shape: (u32, u32)) -> Factors {
-        bf16::factors(self.precision, shape)
+        Factors::of(self.precision, shape)
     }
 
-    /// The panels of the matrix of so many rows at an offset of the weights, as it is or transposed, if it is packed.
+    /// The same for a result of so many rows and columns, padding not counted, of a product with weights of this shape, as they
+    /// are or transposed.
     #[inline(always)]
-    pub fn packed(&self, place: (u32, u32), transposed: bool) -> Option<*const R> {
-        self.packed.and_then(|packed| packed.find(place, transposed))
+    pub fn factors_of_rows(&self, out: (u32, u32), weights: (u32, u32)) -> Factors {
+        Factors::of_rows(self.precision, out, weights)
+    }
+
+    /// The panels of the matrix of so many rows at an offset of the weights, as it is or transposed, for a product that takes its
+    /// factors so, if it is packed.
+    #[inline(always)]
+    pub fn packed(&self, place: (u32, u32), transposed: bool, factors: Factors) -> Option<*const R> {
+        self.packed.and_then(|packed| packed.find(place, Form { transposed, factors }))
     }
 
     /// The same, refusing every access outside the regions an operation declared. Used by tests.

@@ -73,7 +73,9 @@ impl Engine {
     pub fn at(self, precision: Precision) -> Result<Self> {
         let refused = |reason: &str, remedy| Err(Error::setting("precision", "f32", format!("mixed, which {reason}"), remedy));
         match self {
-            Self::Cpu { threads, .. } if precision == Precision::F32 || bf16::available() => Ok(Self::Cpu { threads, precision }),
+            Self::Cpu { threads, .. } if precision != Precision::Mixed || bf16::available() => {
+                Ok(Self::Cpu { threads, precision })
+            }
             Self::Cpu { .. } => refused("needs a processor with AVX512-BF16", "leave --precision out"),
             Self::Gpu(_) | Self::Oracle if precision == Precision::Mixed => {
                 refused("only the CPU engine has", "add --engine cpu, or leave --precision out")
@@ -119,7 +121,7 @@ impl Engine {
             Self::Cpu { threads, precision } => {
                 Machine::Cpu(CpuMachine::new((memory, lanes, scalars), datasets, *threads, *precision))
             }
-            Self::Oracle => Machine::Oracle(CpuMachine::new((memory, lanes, scalars), datasets, 1, Precision::F32)),
+            Self::Oracle => Machine::Oracle(CpuMachine::new((memory, lanes, scalars), datasets, 1, Precision::Plain)),
         })
     }
 }

@@ -6,12 +6,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::aligned::Aligned;
-use super::bf16;
 use super::kernel::PackedRead;
 use super::memory::{Arena, Region};
 use super::plan::Op;
 use super::precision::Precision;
-use super::product::{self, Element, Factors};
+use super::product::{self, Element, Factors, Operand};
 
 /// The packed weights of every lane.
 #[derive(Debug, Default)]
@@ -31,31 +30,33 @@ pub struct Packed<R> {
 #[derive(Clone, Copy, Debug)]
 struct Matrix {
     region: Region,
-    /// Whether the panels hold its transpose.
-    transposed: bool,
+    form: Form,
     /// First element, and first panel.
     first: (usize, usize),
     /// Number of panels.
     count: usize,
-    factors: Factors,
+}
+
+/// In what form a product reads a matrix of weights: one that is read in two forms is packed in both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Form {
+    /// Whether transposed.
+    pub transposed: bool,
+    /// How the product takes its factors.
+    pub factors: Factors,
 }
 
 impl Matrix {
     /// Rows and columns of the right factor that the panels hold.
     const fn shape(&self) -> (usize, usize) {
         let shape = (self.region.rows as usize, self.region.padded_cols() as usize);
-        if self.transposed { (shape.1, shape.0) } else { shape }
+        if self.form.transposed { (shape.1, shape.0) } else { shape }
     }
 
     /// Whether it is the matrix of so many rows at this offset, in this form. Rows matter: part of a matrix can be a factor too.
-    fn is(&self, (offset, rows): (u32, u32), transposed: bool) -> bool {
-        (self.region.offset, self.region.rows, self.transposed) == (offset, rows, transposed)
+    fn is(&self, (offset, rows): (u32, u32), form: Form) -> bool {
+        (self.region.offset, self.region.rows, self.form) == (offset, rows, form)
     }
-}
-
-/// The matrix of weights that an operation reads in packed form, and whether transposed.
-pub fn packed_read(op: &Op) -> Option<(Region, bool)> {
-    op.kernel.packed_read.map(|PackedRead { index, transposed }| (op.reads[index], transposed))
 }
 
 impl<R: Element> Packed<R> {
@@ -64,15 +65,29 @@ impl<R: Element> Packed<R> {
         Self { matrices: Vec::new(), panels: Aligned::default(), fresh: Vec::new(), lane: (0, 0), lanes, precision }
     }
 
+    /// The matrix of weights that an operation reads packed, and in what form.
+    fn read(&self, op: &Op) -> Option<(Region, Form)> {
+        op.kernel.packed_read.map(|PackedRead { index, transposed }| {
+            let (region, out) = (op.reads[index], op.writes[0]);
+            let factors = Factors::of_rows(self.precision, (out.rows, out.cols), (region.rows, region.padded_cols()));
+            (region, Form { transposed, factors })
+        })
+    }
+
+    /// The index of that matrix, once it is laid out.
+    pub fn wanted(&self, op: &Op) -> Option<usize> {
+        self.read(op).and_then(|(region, form)| self.find(region, form))
+    }
+
     /// Lays out the panels of what `ops` read, beside those laid out before. Nothing is allocated.
     pub fn lay_out(&mut self, ops: &[Op]) {
-        for (region, transposed) in ops.iter().filter_map(packed_read) {
-            if self.find(region, transposed).is_none() {
-                let factors = bf16::factors(self.precision, (region.rows, region.padded_cols()));
-                let mut matrix = Matrix { region, transposed, first: self.lane, count: 0, factors };
+        for op in ops {
+            let Some((region, form)) = self.read(op) else { continue };
+            if self.find(region, form).is_none() {
+                let mut matrix = Matrix { region, form, first: self.lane, count: 0 };
                 let (depth, cols) = matrix.shape();
-                matrix.count = cols.div_ceil(product::panel_width::<R>());
-                self.lane.0 += matrix.count * product::panel_elements::<R>(depth, factors);
+                matrix.count = product::panel_count::<R>(cols, form.factors);
+                self.lane.0 += matrix.count * product::panel_elements::<R>(depth, form.factors);
                 self.lane.1 += matrix.count;
                 self.matrices.push(matrix);
             }
@@ -94,9 +109,9 @@ impl<R: Element> Packed<R> {
         }
     }
 
-    /// Index of the matrix that `region` is, as it is or transposed.
-    pub fn find(&self, region: Region, transposed: bool) -> Option<usize> {
-        self.matrices.iter().position(|matrix| matrix.is((region.offset, region.rows), transposed))
+    /// The index of the matrix that `region` is in this form.
+    fn find(&self, region: Region, form: Form) -> Option<usize> {
+        self.matrices.iter().position(|matrix| matrix.is((region.offset, region.rows), form))
     }
 
     /// Indices of the matrices that share an element with `region`.
@@ -142,19 +157,17 @@ impl<R: Element> Packed<R> {
     /// `panels` is [`Packed::address`] and still valid, `weights` reaches as far as the matrix, nobody writes either meanwhile,
     /// and nobody else fills this panel.
     pub unsafe fn fill(&self, panels: *mut R, (matrix, panel): (usize, usize), lane: usize, weights: *const R) {
-        let Matrix { region, first, transposed, factors, .. } = self.matrices[matrix];
+        let Matrix { region, first, form, .. } = self.matrices[matrix];
         if self.fresh[lane * self.lane.1 + first.1 + panel].swap(true, Ordering::Relaxed) {
             return;
         }
-        let width = product::panel_width::<R>();
-        let (depth, cols) = self.matrices[matrix].shape();
-        let (col, stride) = (panel * width, region.stride as usize);
-        let strides = if transposed { (1, stride) } else { (stride, 1) };
+        let (shape, stride) = (self.matrices[matrix].shape(), region.stride as usize);
+        let strides = if form.transposed { (1, stride) } else { (stride, 1) };
         // SAFETY: the matrix's part of `weights`, and this panel.
         unsafe {
-            let from = weights.add(region.offset as usize + col * strides.1);
-            let to = panels.add(lane * self.lane.0 + first.0 + panel * product::panel_elements::<R>(depth, factors));
-            product::pack(to, from, strides, (depth, width.min(cols - col)), factors);
+            let to = panels.add(lane * self.lane.0 + first.0 + panel * product::panel_elements::<R>(shape.0, form.factors));
+            let from = weights.add(region.offset as usize);
+            product::pack(to, Operand { data: from, shape, strides }, panel, form.factors);
         }
     }
 
@@ -172,9 +185,9 @@ pub struct Panels<'a, R> {
 }
 
 impl<R> Panels<'_, R> {
-    /// The panels of the matrix of so many rows at an offset of the weights, as it is or transposed.
-    pub fn find(&self, place: (u32, u32), transposed: bool) -> Option<*const R> {
-        let matrix = self.matrices.iter().find(|matrix| matrix.is(place, transposed))?;
+    /// The panels of the matrix of so many rows at an offset of the weights, in this form.
+    pub fn find(&self, place: (u32, u32), form: Form) -> Option<*const R> {
+        let matrix = self.matrices.iter().find(|matrix| matrix.is(place, form))?;
         Some(self.data.wrapping_add(matrix.first.0))
     }
 }

@@ -6,17 +6,19 @@
 mod element;
 mod fetch;
 mod panel;
+mod quarters;
 
 use pulp::Simd;
 
 use super::aligned::Aligned;
 use super::bf16;
+use super::precision::Precision;
 pub use element::Element;
 use fetch::{fetch, fetch_early};
 use panel::pack_with;
 #[cfg(target_arch = "x86_64")]
 pub use panel::transpose;
-pub use panel::{pack, panel_elements, panel_width};
+pub use panel::{pack, panel_count, panel_elements, panel_width};
 
 /// A factor of a matrix product, by address.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +57,24 @@ pub enum Factors {
     Whole,
     /// Rounded to bfloat16, if they are of f32.
     Rounded,
+    /// As sums of quarters, of which seven products do for eight (`engine/product/quarters.rs`).
+    Quartered,
+}
+
+impl Factors {
+    /// For the product with a layer's weights of this shape, or for their gradient.
+    pub fn of(precision: Precision, (rows, cols): (u32, u32)) -> Self {
+        let rounded = precision == Precision::Mixed && rows.min(cols) >= bf16::WORTH;
+        if rounded { Self::Rounded } else { Self::Whole }
+    }
+
+    /// The same for a result of so many rows and columns, padding not counted, of a product with weights of this shape, as they
+    /// are or transposed, where each row may share sums with others. Padding would not stay zero.
+    pub fn of_rows(precision: Precision, out: (u32, u32), weights: (u32, u32)) -> Self {
+        let fit = out.1.is_multiple_of(4) && quarters::fit(out.0 as usize, weights.0 as usize, weights.1 as usize);
+        let quartered = fit && precision == Precision::F32;
+        if quartered { Self::Quartered } else { Self::of(precision, weights) }
+    }
 }
 
 /// Depth of a panel that is packed for one product: at f32 and 32 columns 64 KiB, which the second-level cache holds beside
@@ -87,6 +107,7 @@ impl<R: Element> Right<R> {
         if col == 0 {
             return Self::Panels(panels);
         }
+        debug_assert_ne!(factors, Factors::Quartered, "a panel holds columns of both halves");
         Self::Panels(panels.wrapping_add(col / panel_width::<R>() * panel_elements::<R>(depth, factors)))
     }
 }
@@ -100,12 +121,14 @@ const fn lanes<S: Simd, R: Element>() -> usize {
 ///
 /// # Safety
 /// Every element named by the operands' shapes and strides is valid, and `out` shares none with the factors. Panels are packed
-/// for the same `factors`; if those are rounded, the processor is [`bf16::available`].
+/// for the same `factors`; if those are rounded, the processor is [`bf16::available`]; if they are quartered, it is a product for
+/// which [`Factors::of_rows`] says so, or some of its rows by whole sixteens, and the left factor's columns are adjacent.
 pub unsafe fn product<R: Element>(out: MutOperand<R>, lhs: Operand<R>, rhs: Right<R>, factors: Factors) {
     // SAFETY: the caller's promise.
     match factors {
         Factors::Whole => unsafe { whole_product(out, lhs, rhs) },
         Factors::Rounded => unsafe { R::rounded_product(out, lhs, rhs) },
+        Factors::Quartered => unsafe { quarters::product(out, lhs, rhs) },
     }
 }
 

@@ -149,12 +149,12 @@ impl Operation for MatmulNn {
         let part = Part::of(p, block);
         let (first, col) = (part.rows.start, part.cols.start);
         let (rows, cols) = (part.rows.end - first, padded(part.cols.end - col));
-        let factors = cx.factors((p.depth, padded(p.cols)));
+        let factors = cx.factors_of_rows((p.rows, p.cols), (p.depth, padded(p.cols)));
         let b = || {
             let data = cx.matrix(WEIGHTS, p.b + col, (p.depth, cols), p.b_stride, false);
             Right::Plain(Operand { data, shape: (p.depth as usize, cols as usize), strides: (p.b_stride as usize, 1) })
         };
-        let panels = cx.packed((p.b, p.depth), false);
+        let panels = cx.packed((p.b, p.depth), false, factors);
         // SAFETY: `Context::matrix` checked the extents; a, b and out lie in different regions.
         unsafe {
             product(

@@ -26,7 +26,7 @@ problem! {
         pub rows: u32,
         /// Columns of a and of b, padding included.
         pub depth: u32,
-        /// Columns of out, padding included: as many rows of b.
+        /// Columns of out, padding not counted: as many rows of b, and zeros.
         pub cols: u32,
     }
 }
@@ -56,17 +56,18 @@ impl Operation for MatmulNt {
     #[inline(always)]
     fn twin<R: Real>(p: &MatmulNtProblem, cx: &Context<'_, R>, block: u32) {
         let (first, end) = block_rows(p.rows, block);
-        let rows = end - first;
+        let (rows, cols) = (end - first, padded(p.cols));
         let b = || {
-            let data = cx.matrix(WEIGHTS, p.b, (p.cols, p.depth), p.b_stride, false);
-            Operand { data, shape: (p.cols as usize, p.depth as usize), strides: (p.b_stride as usize, 1) }.transposed()
+            let data = cx.matrix(WEIGHTS, p.b, (cols, p.depth), p.b_stride, false);
+            Operand { data, shape: (cols as usize, p.depth as usize), strides: (p.b_stride as usize, 1) }.transposed()
         };
+        let factors = cx.factors_of_rows((p.rows, p.cols), (cols, p.depth));
         // SAFETY: `Context::matrix` checked the extents; a, b and out lie in different regions.
         unsafe {
             product(
                 MutOperand {
-                    data: cx.matrix(ACTIVATIONS, p.out + first * p.out_stride, (rows, p.cols), p.out_stride, true),
-                    shape: (rows as usize, p.cols as usize),
+                    data: cx.matrix(ACTIVATIONS, p.out + first * p.out_stride, (rows, cols), p.out_stride, true),
+                    shape: (rows as usize, cols as usize),
                     stride: p.out_stride as usize,
                 },
                 Operand {
@@ -74,8 +75,8 @@ impl Operation for MatmulNt {
                     shape: (rows as usize, p.depth as usize),
                     strides: (p.a_stride as usize, 1),
                 },
-                cx.packed((p.b, p.cols), true).map_or_else(|| Right::Plain(b()), Right::Panels),
-                cx.factors((p.cols, p.depth)),
+                cx.packed((p.b, cols), true, factors).map_or_else(|| Right::Plain(b()), Right::Panels),
+                factors,
             );
         }
         if p.factor == NONE {
@@ -111,7 +112,7 @@ pub fn record(plan: &mut PlanBuilder, label: &str, a: Region, b: Region, factor:
         factor_stride: stride(factor),
         rows: out.rows,
         depth: a.padded_cols(),
-        cols: out.padded_cols(),
+        cols: out.cols,
         ..Default::default()
     };
     let reads: Vec<Region> = [a, b].into_iter().chain(factor).collect();

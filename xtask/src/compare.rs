@@ -164,7 +164,8 @@ fn updates(work: Work, root: &Path, wgflow: &Path, options: &Options) -> Result<
         _ => format!("one update of {} (obs 28, act 5, 4x512, batch 256, M = 10)", label(work)),
     };
     let lanes = if options.lanes == 1 { String::new() } else { format!(" of {} lanes at once", options.lanes) };
-    let candidates = candidates((wgflow, &own), peers::updates(work, options), root, options, options.seconds);
+    let candidates =
+        candidates((wgflow, &own), &["plain", "mixed"], peers::updates(work, options), root, options, options.seconds);
     compared(peers::name(work), format!("{about}{lanes}"), candidates, options)
 }
 
@@ -177,9 +178,10 @@ const fn label(work: Work) -> &'static str {
     }
 }
 
-/// wgflow first, at each precision, then the peers. `own` is how a wgflow is started.
+/// wgflow first, on the CPU at these other precisions too, then the peers. `own` is how a wgflow is started.
 fn candidates(
     (wgflow, own): (&Path, &dyn Fn(&Path) -> Command),
+    precisions: &[&str],
     peers: Vec<Peer>,
     root: &Path,
     options: &Options,
@@ -187,10 +189,11 @@ fn candidates(
 ) -> Vec<Candidate> {
     let ours = |name: &'static str, command| Candidate { name: name.to_owned(), family: name, start: Ok(command) };
     let mut all = vec![ours("wgflow", own(wgflow))];
-    if options.device == Device::Cpu {
-        let mut mixed = own(wgflow);
-        mixed.args(["--precision", "mixed"]);
-        all.push(ours("wgflow, mixed precision", mixed));
+    for precision in precisions.iter().filter(|_| options.device == Device::Cpu) {
+        let mut command = own(wgflow);
+        command.args(["--precision", precision]);
+        let name = if *precision == "plain" { "wgflow, plain products" } else { "wgflow, mixed precision" };
+        all.push(ours(name, command));
     }
     all.extend(options.before.as_deref().map(|before| ours("wgflow, before", own(before))));
     for peer in peers.into_iter().filter(|peer| options.peers.is_empty() || options.peers.contains(&peer.family)) {
@@ -228,7 +231,7 @@ fn acting(root: &Path, wgflow: &Path, options: &Options) -> Result<Vec<Compariso
                     command
                 };
                 let others = peers::acting(&folder.join(policy), batch, threads);
-                let candidates = candidates((wgflow, &own), others, root, options, seconds);
+                let candidates = candidates((wgflow, &own), &["mixed"], others, root, options, seconds);
                 let what = if policy == "actor" { "the one-step actor (4x512)" } else { "the 10-step flow (4x512)" };
                 let about = format!("one call of {what}, batch {batch}, {threads} thread{}", if threads == 1 { "" } else { "s" });
                 let name = format!("act {policy} batch {batch} threads {threads}");

@@ -30,7 +30,7 @@ pub struct BenchAct {
     /// CPU threads at most [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Numbers that large matrix products are made of
+    /// How large matrix products are made; policies act plain at f32
     #[arg(long, value_enum, default_value = "f32")]
     precision: Precision,
     /// Length of a round, in seconds

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::Twinned;
 use crate::engine::kernel::Twin;
-use crate::engine::packed::{Packed, packed_read};
+use crate::engine::packed::Packed;
 use crate::engine::plan::{Dispatch, Op, Plan};
 use crate::engine::product::Element;
 
@@ -91,7 +91,7 @@ fn chains<R: Element>(plan: &Plan, packed: &Packed<R>) -> Vec<Chain> {
     let mut ready = BTreeSet::new();
     for (number, dispatch) in plan.dispatches.iter().enumerate() {
         let ops = &plan.ops[dispatch.ops.clone()];
-        let wanted = ops.iter().filter_map(packed_read).filter_map(|(region, transposed)| packed.find(region, transposed));
+        let wanted = ops.iter().filter_map(|op| packed.wanted(op));
         let packs: Vec<_> = wanted.filter(|matrix| ready.insert(*matrix)).collect();
         match chains.last_mut() {
             Some(Chain { stages, .. }) if packs.is_empty() && follows(plan, &plan.dispatches[stages.clone()], dispatch) => {

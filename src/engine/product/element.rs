@@ -16,6 +16,10 @@ pub trait Element: bytemuck::Pod + Default + Send {
     fn splat<S: Simd>(simd: S, value: Self) -> Self::Vector<S>;
     /// `a * b + c`, rounded once where the processor can.
     fn mul_add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>) -> Self::Vector<S>;
+    /// `a + b`.
+    fn add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+    /// `a - b`.
+    fn sub<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
     /// Runs `work` with this thread's space for packed factors.
     fn with_panel<T>(work: impl FnOnce(&mut Aligned<Self>) -> T) -> T;
     /// As [`product`](super::product), of rounded factors.
@@ -40,7 +44,7 @@ pub trait Element: bytemuck::Pod + Default + Send {
 }
 
 macro_rules! element {
-    ($number:ident, $vector:ident, $splat:ident, $mul_add:ident, $rounded_product:path, $pack_rounded:path $(, $transposed:path)?) => {
+    ($number:ident, $vector:ident, $splat:ident, $mul_add:ident, $add:ident, $sub:ident, $rounded_product:path, $pack_rounded:path $(, $transposed:path)?) => {
         impl Element for $number {
             type Vector<S: Simd> = S::$vector;
             #[inline(always)]
@@ -50,6 +54,14 @@ macro_rules! element {
             #[inline(always)]
             fn mul_add<S: Simd>(simd: S, a: S::$vector, b: S::$vector, c: S::$vector) -> S::$vector {
                 simd.$mul_add(a, b, c)
+            }
+            #[inline(always)]
+            fn add<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
+                simd.$add(a, b)
+            }
+            #[inline(always)]
+            fn sub<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
+                simd.$sub(a, b)
             }
             fn with_panel<T>(work: impl FnOnce(&mut Aligned<Self>) -> T) -> T {
                 thread_local! {
@@ -75,5 +87,5 @@ macro_rules! element {
         }
     };
 }
-element!(f32, f32s, splat_f32s, mul_add_e_f32s, bf16::product, bf16::pack, super::panel::pack_transposed);
-element!(f64, f64s, splat_f64s, mul_add_e_f64s, whole_product, pack_whole);
+element!(f32, f32s, splat_f32s, mul_add_e_f32s, add_f32s, sub_f32s, bf16::product, bf16::pack, super::panel::pack_transposed);
+element!(f64, f64s, splat_f64s, mul_add_e_f64s, add_f64s, sub_f64s, whole_product, pack_whole);

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use pulp::Simd;
 
 use super::fetch::fetch_early;
-use super::{Element, Factors, bf16, lanes};
+use super::{Element, Factors, Operand, bf16, lanes, quarters};
 
 /// Columns of a panel on this processor.
 pub fn panel_width<R: Element>() -> usize {
@@ -20,18 +20,43 @@ pub fn panel_width<R: Element>() -> usize {
     pulp::Arch::new().dispatch(Width::<R>(PhantomData))
 }
 
-/// Packs a panel: copies `depth` rows of `cols` elements, `strides` apart from row to row and from column to column, to `to`,
-/// [`panel_width`] to a row, with zeros behind them.
+/// Packs panel `panel` of a right factor: copies [`panel_width`] of its columns to `to`, that many to a row, with zeros behind
+/// the last column.
 ///
 /// # Safety
-/// The elements are valid, `to` has room for [`panel_elements`], and the two do not overlap; if the factors are rounded, the
-/// processor is [`bf16::available`].
-pub unsafe fn pack<R: Element>(to: *mut R, from: *const R, strides: (usize, usize), shape: (usize, usize), factors: Factors) {
+/// The factor's elements are valid, `to` has room for [`panel_elements`], and the two do not overlap; as for
+/// [`product`](super::product) with these factors.
+pub unsafe fn pack<R: Element>(to: *mut R, matrix: Operand<R>, panel: usize, factors: Factors) {
+    let ((depth, cols), strides) = (matrix.shape, matrix.strides);
     // SAFETY: the caller's promise.
+    unsafe {
+        if factors == Factors::Quartered {
+            return quarters::pack(to, matrix, panel);
+        }
+        let col = panel * panel_width::<R>();
+        let (from, shape) = (matrix.data.add(col * strides.1), (depth, panel_width::<R>().min(cols - col)));
+        match factors {
+            Factors::Rounded => R::pack_rounded(to, from, strides, shape),
+            _ => pack_columns(to, from, strides, shape),
+        }
+    }
+}
+
+/// Copies `depth` rows of `cols` elements, `strides` apart from row to row and from column to column, as a panel.
+pub(super) unsafe fn pack_columns<R: Element>(to: *mut R, from: *const R, strides: (usize, usize), shape: (usize, usize)) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if !(strides.0 == 1 && R::pack_transposed(to, from, strides.1, shape)) {
+            pack_whole(to, from, strides, shape);
+        }
+    }
+}
+
+/// Panels of a right factor with so many columns.
+pub fn panel_count<R: Element>(cols: usize, factors: Factors) -> usize {
     match factors {
-        Factors::Whole if strides.0 == 1 && unsafe { R::pack_transposed(to, from, strides.1, shape) } => {}
-        Factors::Whole => unsafe { pack_whole(to, from, strides, shape) },
-        Factors::Rounded => unsafe { R::pack_rounded(to, from, strides, shape) },
+        Factors::Quartered => (cols / 2).div_ceil(panel_width::<R>()),
+        Factors::Whole | Factors::Rounded => cols.div_ceil(panel_width::<R>()),
     }
 }
 
@@ -39,7 +64,8 @@ pub unsafe fn pack<R: Element>(to: *mut R, from: *const R, strides: (usize, usiz
 pub fn panel_elements<R: Element>(depth: usize, factors: Factors) -> usize {
     match factors {
         Factors::Rounded if size_of::<R>() == size_of::<f32>() => bf16::panel_words(depth),
-        _ => depth * panel_width::<R>(),
+        Factors::Quartered => quarters::panel_elements::<R>(depth),
+        Factors::Whole | Factors::Rounded => depth * panel_width::<R>(),
     }
 }
 
@@ -169,7 +195,7 @@ mod tests {
                 }
                 let mut panel = vec![f32::NAN; depth * wide];
                 // SAFETY: both have these shapes.
-                unsafe { pack(panel.as_mut_ptr(), matrix.as_ptr(), strides, (depth, cols), Factors::Whole) };
+                unsafe { pack_columns(panel.as_mut_ptr(), matrix.as_ptr(), strides, (depth, cols)) };
                 for (at, x) in panel.iter().enumerate() {
                     let (k, c) = (at / wide, at % wide);
                     let expected = if c < cols { element(k, c) } else { 0.0 };

@@ -1,5 +1,5 @@
-//! Mixed precision: products of rounded factors, and what they make of an update and of a training. On a processor without
-//! the instructions these tests are ignored.
+//! Precisions: products of quarters and of rounded factors, and what they make of an update and of a training. On a processor
+//! that cannot multiply rounded factors their tests are ignored.
 
 #[path = "common/bandit.rs"]
 mod bandit;
@@ -119,10 +119,10 @@ fn records() -> Records {
     Records { values: Arc::new(values), record: LAYOUT.record() }
 }
 
-/// The gradient of the first update of GFP, over all nets.
-fn gradient(engine: &Engine) -> Vec<f64> {
+/// The gradient of the first update of GFP, over all nets, with hidden layers of this width.
+fn gradient(engine: &Engine, width: u32) -> Vec<f64> {
     let mut config = GfpConfig::default();
-    (config.common.hidden, config.common.batch) = (vec![128; 3], 128);
+    (config.common.hidden, config.common.batch) = (vec![width; 3], 128);
     let mut agent = Agent::on_records(engine, &AgentConfig::Gfp(config), LAYOUT, (records(), None), &[7]).unwrap();
     agent.update(1).unwrap();
     let parameters = agent.blueprint().parameters.clone();
@@ -134,12 +134,31 @@ fn gradient(engine: &Engine) -> Vec<f64> {
 /// Rounding has 8 bits, so one factor is off by 2^-9 at most; over an update the errors of many average out and those of
 /// several layers add up.
 fn close_to_f32() -> Result<(), Failed> {
-    let whole = gradient(&Engine::cpu(Some(1)));
-    let mixed = gradient(&Engine::cpu(Some(1)).at(Precision::Mixed).unwrap());
-    let norm = |of: &mut dyn Iterator<Item = f64>| of.map(|x| x * x).sum::<f64>().sqrt();
-    let error = norm(&mut whole.iter().zip(&mixed).map(|(a, b)| a - b)) / norm(&mut whole.iter().copied());
+    let whole = gradient(&Engine::cpu(Some(1)), 128);
+    let mixed = gradient(&Engine::cpu(Some(1)).at(Precision::Mixed).unwrap(), 128);
+    let error = relative_error(&mixed, &whole);
     println!("relative error of the gradient {error:.2e}");
     if (1e-5..2e-2).contains(&error) { Ok(()) } else { Err(format!("the gradients differ by {error:.2e}").into()) }
+}
+
+/// The norm of the difference to what is expected, relative to that.
+fn relative_error(found: &[f64], expected: &[f64]) -> f64 {
+    let norm = |of: &mut dyn Iterator<Item = f64>| of.map(|x| x * x).sum::<f64>().sqrt();
+    norm(&mut expected.iter().zip(found).map(|(a, b)| a - b)) / norm(&mut expected.iter().copied())
+}
+
+/// Quarters round twice as much as plain sums, but a gradient passes through other roundings too.
+fn quarters_are_about_as_exact_as_plain_sums() -> Result<(), Failed> {
+    let exact = gradient(&Engine::Oracle, 256);
+    let of = |precision| gradient(&Engine::cpu(Some(1)).at(precision).unwrap(), 256);
+    let [plain, quarters] = [of(Precision::Plain), of(Precision::F32)];
+    let errors = [&plain, &quarters].map(|found| relative_error(found, &exact));
+    println!("relative errors of the gradient: plain {:.2e}, quarters {:.2e}", errors[0], errors[1]);
+    match (plain == quarters, errors[1] < 3.0 * errors[0] && errors[0] < 2e-6) {
+        (false, true) => Ok(()),
+        (true, _) => Err("the same bits: nothing was made of quarters".into()),
+        _ => Err(format!("the errors are {errors:?}").into()),
+    }
 }
 
 /// Uniform actions earn about -1 here; the best 0.
@@ -171,6 +190,7 @@ fn a_run_keeps_its_precision() -> Result<(), Failed> {
     let commands = [
         (format!("{start} --steps 3 --precision mixed --out {out}"), true, "engine: CPU, mixed, 1 thread"),
         (format!("train --resume {out} --steps 5 --engine cpu --threads 1"), true, "engine: CPU, mixed, 1 thread"),
+        (format!("{start} --steps 3 --precision plain --out {out}-plain"), true, "engine: CPU, plain, 1 thread"),
         (format!("train --resume {out} --steps 7 --engine cpu --precision f32"), false, "--precision"),
         (format!("bench-act {out} --precision mixed --rounds 1 --seconds 0"), true, "mixed, on at most"),
     ];
@@ -199,6 +219,7 @@ fn main() {
         trial("gfp learns", learns),
         trial("a run keeps its precision", a_run_keeps_its_precision),
         Trial::test("only the cpu engine has it", only_the_cpu_engine_has_it),
+        Trial::test("quarters are about as exact as plain sums", quarters_are_about_as_exact_as_plain_sums),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
