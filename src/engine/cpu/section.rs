@@ -55,15 +55,33 @@ struct Next {
     taken: u32,
 }
 
-/// The sections of a plan; before one that reads packed weights, the packing of those that an update has not packed yet, or has
-/// changed since.
+/// The sections of a plan, lane by lane or some lanes together; before one that reads packed weights, the packing of those that
+/// an update has not packed yet, or has changed since.
 pub(super) fn sections<'a, R: Twinned>(plan: &'a Plan, packed: &Packed<R>, lanes: usize, threads: usize) -> Vec<Section<'a, R>> {
+    let together = together(plan, packed.lane_bytes(), threads);
+    let firsts = (0..lanes).step_by(together);
+    firsts.flat_map(|first| of_lanes(plan, packed, first..lanes.min(first + together), threads)).collect()
+}
+
+/// Bytes of packed weights that the caches of any processor hold for a few threads.
+const CACHED: u64 = 8 << 20;
+
+/// How many lanes go through an update together: as many as keep all threads busy, and as have their packed weights in the
+/// caches. With more, each section would find the weights gone that the one before packed or read.
+fn together(plan: &Plan, lane_bytes: u64, threads: usize) -> usize {
+    let parts = plan.ops.iter().filter(|op| op.parted_rows().is_some()).map(Op::blocks).max().unwrap_or(1);
+    let busy = (2 * threads).div_ceil(parts as usize);
+    busy.max((CACHED / lane_bytes.max(1)) as usize).max(1)
+}
+
+/// The sections of some lanes.
+fn of_lanes<'a, R: Twinned>(plan: &'a Plan, packed: &Packed<R>, lanes: Range<usize>, threads: usize) -> Vec<Section<'a, R>> {
     let mut all = Vec::new();
     for Chain { stages, packs } in chains(plan, packed) {
         let dispatches = &plan.dispatches[stages];
         if !packs.is_empty() {
             let packing = packs.into_iter().map(|matrix| (Task::Pack(matrix), packed.count(matrix) as u32));
-            all.push(Section::shared_out(packing, lanes, threads));
+            all.push(Section::shared_out(packing, lanes.clone(), threads));
         }
         let run = |op: usize| {
             let spoils = plan.ops[op].writes.iter().flat_map(|region| packed.overlapping(*region)).collect();
@@ -71,8 +89,8 @@ pub(super) fn sections<'a, R: Twinned>(plan: &'a Plan, packed: &Packed<R>, lanes
             (task, plan.ops[op].blocks())
         };
         all.push(match dispatches {
-            [dispatch] => Section::shared_out(dispatch.ops.clone().map(run), lanes, threads),
-            stages => Section::of_stages(stages.iter().map(|dispatch| dispatch.ops.clone().map(run)), lanes, threads),
+            [dispatch] => Section::shared_out(dispatch.ops.clone().map(run), lanes.clone(), threads),
+            stages => Section::of_stages(stages.iter().map(|dispatch| dispatch.ops.clone().map(run)), lanes.clone(), threads),
         });
     }
     all
@@ -119,11 +137,11 @@ fn follows(plan: &Plan, stages: &[Dispatch], next: &Dispatch) -> bool {
 
 impl<'a, R> Section<'a, R> {
     /// Tasks with their numbers of blocks, which may run in any order: a part for each thread.
-    fn shared_out(tasks: impl Iterator<Item = (Task<'a, R>, u32)>, lanes: usize, threads: usize) -> Self {
+    fn shared_out(tasks: impl Iterator<Item = (Task<'a, R>, u32)>, lanes: Range<usize>, threads: usize) -> Self {
         let (tasks, counts): (Vec<_>, Vec<u32>) = tasks.unzip();
         let of_lane =
             |lane| counts.iter().enumerate().flat_map(move |(task, count)| (0..*count).map(move |block| (lane, task, block)));
-        let mut blocks: Vec<_> = (0..lanes).flat_map(of_lane).collect();
+        let mut blocks: Vec<_> = lanes.flat_map(of_lane).collect();
         // Sorting keeps the tasks' order where two blocks lie at the same height.
         let height = |task: usize, block: u32| u64::from(block) * (1 << 20) / u64::from(counts[task]);
         blocks.sort_by_key(|&(lane, task, block)| (lane, height(task, block)));
@@ -133,7 +151,11 @@ impl<'a, R> Section<'a, R> {
     }
 
     /// The tasks of each stage with their numbers of blocks, which are all the same: a part for each block and lane.
-    fn of_stages<T: Iterator<Item = (Task<'a, R>, u32)>>(stages: impl Iterator<Item = T>, lanes: usize, threads: usize) -> Self {
+    fn of_stages<T: Iterator<Item = (Task<'a, R>, u32)>>(
+        stages: impl Iterator<Item = T>,
+        lanes: Range<usize>,
+        threads: usize,
+    ) -> Self {
         let (mut tasks, mut opens, mut count) = (Vec::new(), Vec::new(), 0);
         for stage in stages {
             let open = tasks.len() as u32;
@@ -143,9 +165,9 @@ impl<'a, R> Section<'a, R> {
                 count = blocks;
             }
         }
-        let places = (0..lanes).flat_map(|lane| (0..count).map(move |block| (lane, block)));
+        let number = lanes.len() * count as usize;
+        let places = lanes.flat_map(|lane| (0..count).map(move |block| (lane, block)));
         let blocks = places.flat_map(|(lane, block)| (0..tasks.len()).map(move |task| (lane, task, block))).collect();
-        let number = lanes * count as usize;
         let start = |part: usize| (part * tasks.len()) as u32;
         let parts = (0..number).map(|part| Part::of(start(part)..start(part + 1))).collect();
         let own = |thread| number * thread / threads..number * (thread + 1) / threads;
@@ -288,6 +310,19 @@ mod tests {
         packed.lay_out(&plan.ops);
         let stages: Vec<_> = chains(&plan, &packed).into_iter().map(|chain| chain.stages).collect();
         assert_eq!(stages, [0..2, 2..3]);
+    }
+
+    #[test]
+    fn lanes_go_together_where_threads_or_caches_have_room() {
+        let mut plan = PlanBuilder::new(Memory::new());
+        let [a, b] = [0; 2].map(|_| plan.activations(4 * PART, 8));
+        plan.push("op", &BY_ROWS, &RowsProblem { rows: 4 * PART, ..Default::default() }, &[a], &[b]);
+        let plan = plan.finish().unwrap();
+        let large = 50 << 20;
+        assert_eq!([1, 2, 3, 16].map(|threads| together(&plan, large, threads)), [1, 1, 2, 8]);
+        assert_eq!(together(&plan, CACHED / 5, 2), 5, "five lanes' weights fit");
+        assert_eq!(together(&Plan::default(), large, 1), 2, "nothing is cut into parts");
+        assert!(together(&plan, 0, 2) >= 1 << 20, "nothing is packed");
     }
 
     #[test]
