@@ -196,7 +196,7 @@ unsafe fn make_left_sums<S: Simd, R: Element>(simd: S, to: *mut R, left: *const 
 /// The sums of a tile, in registers: rows by two vectors of columns.
 type Sums<S, R, const ROWS: usize> = [[<R as Element>::Vector<S>; 2]; ROWS];
 
-/// A group of rows by a vector's two in the left half of the columns and in the right.
+/// A group of rows by two vectors in the left half of the columns and two in the right.
 struct Tile<R> {
     half: usize,
     /// The left factor's rows.
