@@ -71,9 +71,8 @@ impl Factors {
     /// The same for a result of so many rows and columns, padding not counted, of a product with weights of this shape, as they
     /// are or transposed, where each row may share sums with others. Padding would not stay zero.
     pub fn of_rows(precision: Precision, out: (u32, u32), weights: (u32, u32)) -> Self {
-        let fit = out.1.is_multiple_of(4) && quarters::fit(out.0 as usize, weights.0 as usize, weights.1 as usize);
-        let quartered = fit && precision == Precision::F32;
-        if quartered { Self::Quartered } else { Self::of(precision, weights) }
+        let fit = || out.1.is_multiple_of(4) && quarters::fit(out.0 as usize, weights.0 as usize, weights.1 as usize);
+        if precision == Precision::F32 && fit() { Self::Quartered } else { Self::of(precision, weights) }
     }
 }
 
@@ -126,24 +125,29 @@ const fn lanes<S: Simd, R: Element>() -> usize {
 pub unsafe fn product<R: Element>(out: MutOperand<R>, lhs: Operand<R>, rhs: Right<R>, factors: Factors) {
     // SAFETY: the caller's promise.
     match factors {
-        Factors::Whole => unsafe { whole_product(out, lhs, rhs) },
+        Factors::Whole => unsafe { own_product::<R, false>(out, lhs, rhs) },
         Factors::Rounded => unsafe { R::rounded_product(out, lhs, rhs) },
-        Factors::Quartered => unsafe { quarters::product(out, lhs, rhs) },
+        Factors::Quartered => unsafe { own_product::<R, true>(out, lhs, rhs) },
     }
 }
 
-unsafe fn whole_product<R: Element>(out: MutOperand<R>, lhs: Operand<R>, rhs: Right<R>) {
-    R::with_panel(|space| pulp::Arch::new().dispatch(Run(out, lhs, rhs, space)));
+/// The product of factors that are not rounded.
+unsafe fn own_product<R: Element, const QUARTERED: bool>(out: MutOperand<R>, lhs: Operand<R>, rhs: Right<R>) {
+    R::with_panel(|space| pulp::Arch::new().dispatch(Run::<R, QUARTERED>(out, lhs, rhs, space)));
 }
 
-/// A product with space for a panel, to be compiled for an instruction set: all that follows is inlined into one function,
+/// A product with space for packed factors, to be compiled for an instruction set: all that follows is inlined into one function,
 /// since a call would leave the instruction set. Whoever makes one gives the promise of [`product`].
-struct Run<'a, R>(MutOperand<R>, Operand<R>, Right<R>, &'a mut Aligned<R>);
+struct Run<'a, R, const QUARTERED: bool>(MutOperand<R>, Operand<R>, Right<R>, &'a mut Aligned<R>);
 
-impl<R: Element> pulp::WithSimd for Run<'_, R> {
+impl<R: Element, const QUARTERED: bool> pulp::WithSimd for Run<'_, R, QUARTERED> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        if QUARTERED {
+            // SAFETY: the promise of whoever made this.
+            return unsafe { quarters::product(simd, self.0, self.1, self.2, self.3) };
+        }
         let transposed = self.1.strides.0 == 1 && matches!(self.2, Right::Plain(_));
         let upright = transposed && self.0.shape.0 >= UPRIGHT && S::REGISTER_COUNT >= 32;
         // SAFETY: the promise of whoever made this.
@@ -329,7 +333,7 @@ mod tests {
     use super::*;
 
     /// Element (i, j) of a matrix, as it is given, or transposed.
-    fn operand<R>(data: &[R], (rows, cols): (usize, usize), transposed: bool) -> Operand<R> {
+    pub(super) fn operand<R>(data: &[R], (rows, cols): (usize, usize), transposed: bool) -> Operand<R> {
         let operand = |shape: (usize, usize)| Operand { data: data.as_ptr(), shape, strides: (shape.1, 1) };
         if transposed { operand((cols, rows)).transposed() } else { operand((rows, cols)) }
     }
@@ -386,7 +390,7 @@ mod tests {
         let Some(simd) = pulp::x86::V3::try_new() else { return };
         // SAFETY: the vectors have these shapes.
         unsafe { product(out(&mut wide), a, Right::Plain(b), Factors::Whole) };
-        Simd::vectorize(simd, Run(out(&mut narrow), a, Right::Plain(b), &mut Aligned::default()));
+        Simd::vectorize(simd, Run::<_, false>(out(&mut narrow), a, Right::Plain(b), &mut Aligned::default()));
         assert_eq!(wide, narrow);
     }
 }

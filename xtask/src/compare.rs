@@ -164,8 +164,7 @@ fn updates(work: Work, root: &Path, wgflow: &Path, options: &Options) -> Result<
         _ => format!("one update of {} (obs 28, act 5, 4x512, batch 256, M = 10)", label(work)),
     };
     let lanes = if options.lanes == 1 { String::new() } else { format!(" of {} lanes at once", options.lanes) };
-    let candidates =
-        candidates((wgflow, &own), &["plain", "mixed"], peers::updates(work, options), root, options, options.seconds);
+    let candidates = candidates((wgflow, &own), &[PLAIN, MIXED], peers::updates(work, options), root, options, options.seconds);
     compared(peers::name(work), format!("{about}{lanes}"), candidates, options)
 }
 
@@ -178,10 +177,14 @@ const fn label(work: Work) -> &'static str {
     }
 }
 
+/// Precisions of wgflow beside f32, and what it is called with them.
+const PLAIN: (&str, &str) = ("plain", "wgflow, plain products");
+const MIXED: (&str, &str) = ("mixed", "wgflow, mixed precision");
+
 /// wgflow first, on the CPU at these other precisions too, then the peers. `own` is how a wgflow is started.
 fn candidates(
     (wgflow, own): (&Path, &dyn Fn(&Path) -> Command),
-    precisions: &[&str],
+    precisions: &[(&str, &'static str)],
     peers: Vec<Peer>,
     root: &Path,
     options: &Options,
@@ -189,10 +192,9 @@ fn candidates(
 ) -> Vec<Candidate> {
     let ours = |name: &'static str, command| Candidate { name: name.to_owned(), family: name, start: Ok(command) };
     let mut all = vec![ours("wgflow", own(wgflow))];
-    for precision in precisions.iter().filter(|_| options.device == Device::Cpu) {
+    for (precision, name) in precisions.iter().filter(|_| options.device == Device::Cpu) {
         let mut command = own(wgflow);
         command.args(["--precision", precision]);
-        let name = if *precision == "plain" { "wgflow, plain products" } else { "wgflow, mixed precision" };
         all.push(ours(name, command));
     }
     all.extend(options.before.as_deref().map(|before| ours("wgflow, before", own(before))));
@@ -231,7 +233,7 @@ fn acting(root: &Path, wgflow: &Path, options: &Options) -> Result<Vec<Compariso
                     command
                 };
                 let others = peers::acting(&folder.join(policy), batch, threads);
-                let candidates = candidates((wgflow, &own), &["mixed"], others, root, options, seconds);
+                let candidates = candidates((wgflow, &own), &[MIXED], others, root, options, seconds);
                 let what = if policy == "actor" { "the one-step actor (4x512)" } else { "the 10-step flow (4x512)" };
                 let about = format!("one call of {what}, batch {batch}, {threads} thread{}", if threads == 1 { "" } else { "s" });
                 let name = format!("act {policy} batch {batch} threads {threads}");

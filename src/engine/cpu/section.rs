@@ -59,8 +59,9 @@ struct Next {
 /// an update has not packed yet, or has changed since.
 pub(super) fn sections<'a, R: Twinned>(plan: &'a Plan, packed: &Packed<R>, lanes: usize, threads: usize) -> Vec<Section<'a, R>> {
     let together = together(plan, packed.lane_bytes(), threads);
+    let chains = chains(plan, packed);
     let firsts = (0..lanes).step_by(together);
-    firsts.flat_map(|first| of_lanes(plan, packed, first..lanes.min(first + together), threads)).collect()
+    firsts.flat_map(|first| of_lanes(plan, packed, &chains, first..lanes.min(first + together), threads)).collect()
 }
 
 /// Bytes of packed weights that the caches of any processor hold for a few threads.
@@ -75,12 +76,18 @@ fn together(plan: &Plan, lane_bytes: u64, threads: usize) -> usize {
 }
 
 /// The sections of some lanes.
-fn of_lanes<'a, R: Twinned>(plan: &'a Plan, packed: &Packed<R>, lanes: Range<usize>, threads: usize) -> Vec<Section<'a, R>> {
+fn of_lanes<'a, R: Twinned>(
+    plan: &'a Plan,
+    packed: &Packed<R>,
+    chains: &[Chain],
+    lanes: Range<usize>,
+    threads: usize,
+) -> Vec<Section<'a, R>> {
     let mut all = Vec::new();
-    for Chain { stages, packs } in chains(plan, packed) {
-        let dispatches = &plan.dispatches[stages];
+    for Chain { stages, packs } in chains {
+        let dispatches = &plan.dispatches[stages.clone()];
         if !packs.is_empty() {
-            let packing = packs.into_iter().map(|matrix| (Task::Pack(matrix), packed.count(matrix) as u32));
+            let packing = packs.iter().map(|&matrix| (Task::Pack(matrix), packed.count(matrix) as u32));
             all.push(Section::shared_out(packing, lanes.clone(), threads));
         }
         let run = |op: usize| {

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use pulp::Simd;
 
 use super::panel::pack_whole;
-use super::{MutOperand, Operand, Right, bf16, whole_product};
+use super::{MutOperand, Operand, Right, bf16, own_product};
 use crate::engine::aligned::Aligned;
 
 /// A number type with vectors.
@@ -88,4 +88,4 @@ macro_rules! element {
     };
 }
 element!(f32, f32s, splat_f32s, mul_add_e_f32s, add_f32s, sub_f32s, bf16::product, bf16::pack, super::panel::pack_transposed);
-element!(f64, f64s, splat_f64s, mul_add_e_f64s, add_f64s, sub_f64s, whole_product, pack_whole);
+element!(f64, f64s, splat_f64s, mul_add_e_f64s, add_f64s, sub_f64s, own_product::<f64, false>, pack_whole);

@@ -27,17 +27,14 @@ pub fn panel_width<R: Element>() -> usize {
 /// The factor's elements are valid, `to` has room for [`panel_elements`], and the two do not overlap; as for
 /// [`product`](super::product) with these factors.
 pub unsafe fn pack<R: Element>(to: *mut R, matrix: Operand<R>, panel: usize, factors: Factors) {
-    let ((depth, cols), strides) = (matrix.shape, matrix.strides);
+    let ((depth, cols), strides, col) = (matrix.shape, matrix.strides, panel * panel_width::<R>());
+    let (from, shape) = (matrix.data.wrapping_add(col * strides.1), (depth, panel_width::<R>().min(cols - col)));
     // SAFETY: the caller's promise.
     unsafe {
-        if factors == Factors::Quartered {
-            return quarters::pack(to, matrix, panel);
-        }
-        let col = panel * panel_width::<R>();
-        let (from, shape) = (matrix.data.add(col * strides.1), (depth, panel_width::<R>().min(cols - col)));
         match factors {
+            Factors::Whole => pack_columns(to, from, strides, shape),
             Factors::Rounded => R::pack_rounded(to, from, strides, shape),
-            _ => pack_columns(to, from, strides, shape),
+            Factors::Quartered => quarters::pack(to, matrix, panel),
         }
     }
 }
@@ -64,7 +61,7 @@ pub fn panel_count<R: Element>(cols: usize, factors: Factors) -> usize {
 pub fn panel_elements<R: Element>(depth: usize, factors: Factors) -> usize {
     match factors {
         Factors::Rounded if size_of::<R>() == size_of::<f32>() => bf16::panel_words(depth),
-        Factors::Quartered => quarters::panel_elements::<R>(depth),
+        Factors::Quartered => quarters::panel_elements(depth, panel_width::<R>()),
         Factors::Whole | Factors::Rounded => depth * panel_width::<R>(),
     }
 }

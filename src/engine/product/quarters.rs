@@ -20,7 +20,7 @@ use super::{Element, MutOperand, Operand, Right, lanes, panel_width};
 use crate::engine::aligned::Aligned;
 
 /// Rows that share sums: upper and lower ones, half of them each.
-pub const ROWS: usize = 16;
+const ROWS: usize = 16;
 const HALF: usize = ROWS / 2;
 
 /// Products of quarters, and so factors in a panel.
@@ -48,9 +48,9 @@ pub const fn fit(rows: usize, depth: usize, cols: usize) -> bool {
     whole && rows >= 4 * ROWS && depth >= WORTH && cols >= WORTH
 }
 
-/// Elements of a panel: of two columns' width, one in the left half and one in the right.
-pub fn panel_elements<R: Element>(depth: usize) -> usize {
-    PRODUCTS * (depth / 2) * panel_width::<R>()
+/// Elements of a panel: of `wide` columns in the left half, and as many in the right.
+pub const fn panel_elements(depth: usize, wide: usize) -> usize {
+    PRODUCTS * (depth / 2) * wide
 }
 
 /// Packs panel `panel` of a right factor.
@@ -99,79 +99,65 @@ unsafe fn right_sums<S: Simd, R: Element>(simd: S, panel: *mut R, quarter: usize
     }
 }
 
-/// `out = lhs * rhs`, on one thread.
+/// `out = lhs * rhs`, on one thread, with space for the left factor's sums.
 ///
 /// # Safety
 /// As for [`super::product`]; the shape [`fit`]s, and the left factor's columns are adjacent.
-pub unsafe fn product<R: Element>(out: MutOperand<R>, lhs: Operand<R>, rhs: Right<R>) {
-    R::with_panel(|space| pulp::Arch::new().dispatch(Run(out, lhs, rhs, space)));
-}
-
-/// As its namesake in [`super`].
-struct Run<'a, R>(MutOperand<R>, Operand<R>, Right<R>, &'a mut Aligned<R>);
-
-impl<R: Element> pulp::WithSimd for Run<'_, R> {
-    type Output = ();
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self(out, lhs, rhs, space) = self;
-        let ((rows, depth), cols) = (lhs.shape, out.shape.1);
-        let wide = 2 * lanes::<S, R>();
-        let elements = PRODUCTS * (depth / 2) * wide;
-        let sums = rows / ROWS * LeftSums::elements(depth / 2);
-        let leftover = 2 * HALF * wide;
-        space.at_least(sums + leftover + if matches!(rhs, Right::Plain(_)) { elements } else { 0 });
-        // SAFETY: inside the operands and the space, by the promise of whoever made this.
-        unsafe {
-            let left_sums = space.as_mut_ptr();
+#[inline(always)]
+pub unsafe fn product<S: Simd, R: Element>(simd: S, out: MutOperand<R>, lhs: Operand<R>, rhs: Right<R>, space: &mut Aligned<R>) {
+    let ((rows, depth), cols) = (lhs.shape, out.shape.1);
+    let wide = 2 * lanes::<S, R>();
+    let elements = panel_elements(depth, wide);
+    let sums = rows / ROWS * sum_elements(depth / 2);
+    let leftover = 2 * HALF * wide;
+    space.at_least(sums + leftover + if matches!(rhs, Right::Plain(_)) { elements } else { 0 });
+    // SAFETY: inside the operands and the space, by the promise of whoever made this.
+    unsafe {
+        let left_sums = space.as_mut_ptr();
+        for group in 0..rows / ROWS {
+            let to = left_sums.add(group * sum_elements(depth / 2));
+            make_left_sums::<S, R>(simd, to, lhs.data.add(group * ROWS * lhs.strides.0), lhs.strides.0, depth / 2);
+        }
+        let leftover = left_sums.add(sums);
+        for number in 0..cols / 2 / wide {
+            let panel = match rhs {
+                Right::Panels(panels) => panels.add(number * elements),
+                Right::Plain(matrix) => {
+                    let to = leftover.add(2 * HALF * wide);
+                    pack(to, matrix, number);
+                    to.cast_const()
+                }
+            };
             for group in 0..rows / ROWS {
-                let to = left_sums.add(group * LeftSums::elements(depth / 2));
-                make_left_sums::<S, R>(simd, to, lhs.data.add(group * ROWS * lhs.strides.0), lhs.strides.0, depth / 2);
-            }
-            let leftover = left_sums.add(sums);
-            for number in 0..cols / 2 / wide {
-                let panel = match rhs {
-                    Right::Panels(panels) => panels.add(number * elements),
-                    Right::Plain(matrix) => {
-                        let to = leftover.add(2 * HALF * wide);
-                        pack(to, matrix, number);
-                        to.cast_const()
-                    }
+                let tile = Tile {
+                    half: depth / 2,
+                    left: lhs.data.add(group * ROWS * lhs.strides.0),
+                    stride: lhs.strides.0,
+                    sums: left_sums.add(group * sum_elements(depth / 2)),
+                    panel,
+                    out: out.data.add(group * ROWS * out.stride + number * wide),
+                    out_stride: out.stride,
+                    half_cols: cols / 2,
+                    leftover,
                 };
-                for group in 0..rows / ROWS {
-                    let tile = Tile {
-                        half: depth / 2,
-                        left: lhs.data.add(group * ROWS * lhs.strides.0),
-                        stride: lhs.strides.0,
-                        sums: left_sums.add(group * LeftSums::elements(depth / 2)),
-                        panel,
-                        out: out.data.add(group * ROWS * out.stride + number * wide),
-                        out_stride: out.stride,
-                        half_cols: cols / 2,
-                        leftover,
-                    };
-                    if S::REGISTER_COUNT >= 32 {
-                        tile.run::<S, HALF>(simd, 0);
-                    } else {
-                        (0..HALF).step_by(4).for_each(|row| tile.run::<S, 4>(simd, row));
-                    }
+                if S::REGISTER_COUNT >= 32 {
+                    tile.run::<S, HALF>(simd, 0);
+                } else {
+                    (0..HALF).step_by(4).for_each(|row| tile.run::<S, 4>(simd, row));
                 }
             }
         }
     }
 }
 
-/// Where the left factor's sums of a group of rows lie: s1, s2, s3 and s4, half the rows by half the depth each.
-struct LeftSums;
+/// Elements between two rows of the left factor's sums.
+const fn sum_stride(half: usize) -> usize {
+    half + GAP
+}
 
-impl LeftSums {
-    const fn stride(half: usize) -> usize {
-        half + GAP
-    }
-
-    const fn elements(half: usize) -> usize {
-        4 * HALF * Self::stride(half)
-    }
+/// Elements of a group's s1, s2, s3 and s4, one after the other: half the rows by half the depth each.
+const fn sum_elements(half: usize) -> usize {
+    4 * HALF * sum_stride(half)
 }
 
 /// The left factor's sums of a group of rows.
@@ -186,7 +172,7 @@ unsafe fn make_left_sums<S: Simd, R: Element>(simd: S, to: *mut R, left: *const 
                 let s1 = R::add(simd, a21, a22);
                 let s2 = R::sub(simd, s1, a11);
                 for (number, sum) in [s1, s2, R::sub(simd, a11, a21), R::sub(simd, a12, s2)].into_iter().enumerate() {
-                    to.add((number * HALF + row) * LeftSums::stride(half) + k).cast::<R::Vector<S>>().write_unaligned(sum);
+                    to.add((number * HALF + row) * sum_stride(half) + k).cast::<R::Vector<S>>().write_unaligned(sum);
                 }
             }
         }
@@ -223,7 +209,7 @@ impl<R: Element> Tile<R> {
             let upper = |col: usize| (self.left.add(row * self.stride + col), self.stride);
             let lower = |col: usize| (self.left.add((row + HALF) * self.stride + col), self.stride);
             let s = |number: usize| {
-                let stride = LeftSums::stride(half);
+                let stride = sum_stride(half);
                 (self.sums.add(((number - 1) * HALF + row) * stride), stride)
             };
             let out = |row: usize, col: usize| (self.out.add(row * self.out_stride + col), self.out_stride);
@@ -305,18 +291,11 @@ unsafe fn store<S: Simd, R: Element, const COUNT: usize>(sums: Sums<S, R, COUNT>
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Factors, Precision, pack, panel_count};
+    use super::super::tests::operand;
+    use super::super::{Factors, Precision, Run, pack, panel_count};
     use super::*;
 
     const SHAPES: [(usize, usize, usize); 3] = [(64, 256, 256), (80, 256, 320), (112, 448, 256)];
-
-    fn left(data: &[f32], shape: (usize, usize)) -> Operand<f32> {
-        Operand { data: data.as_ptr(), shape, strides: (shape.1, 1) }
-    }
-
-    fn right(data: &[f32], (depth, cols): (usize, usize), transposed: bool) -> Operand<f32> {
-        if transposed { left(data, (cols, depth)).transposed() } else { left(data, (depth, cols)) }
-    }
 
     fn times(a: Operand<f32>, b: Right<f32>, cols: usize, factors: Factors) -> Vec<f32> {
         let stride = cols + 4;
@@ -348,7 +327,7 @@ mod tests {
     fn whole_numbers_give_the_plain_product() {
         for ((rows, depth, cols), transposed) in SHAPES.into_iter().flat_map(|shape| [(shape, false), (shape, true)]) {
             let (a, b) = (numbers(rows * depth, 1, true), numbers(depth * cols, 2, true));
-            let (a, b) = (left(&a, (rows, depth)), Right::Plain(right(&b, (depth, cols), transposed)));
+            let (a, b) = (operand(&a, (rows, depth), false), Right::Plain(operand(&b, (depth, cols), transposed)));
             let [plain, quartered] = [Factors::Whole, Factors::Quartered].map(|factors| times(a, b, cols, factors));
             let differ = plain.iter().zip(&quartered).position(|(a, b)| a != b);
             assert_eq!(differ, None, "{rows} x {depth} x {cols}, transposed: {transposed}");
@@ -362,7 +341,7 @@ mod tests {
         let exact =
             |i: usize, j: usize| (0..depth).map(|k| f64::from(a[i * depth + k]) * f64::from(b[k * cols + j])).sum::<f64>();
         let exact: Vec<f64> = (0..rows * cols).map(|at| exact(at / cols, at % cols)).collect();
-        let (a, b) = (left(&a, (rows, depth)), Right::Plain(right(&b, (depth, cols), false)));
+        let (a, b) = (operand(&a, (rows, depth), false), Right::Plain(operand(&b, (depth, cols), false)));
         let [plain, quartered] = [Factors::Whole, Factors::Quartered].map(|factors| {
             let found = times(a, b, cols, factors);
             found.iter().zip(&exact).map(|(x, y)| (f64::from(*x) - y).powi(2)).sum::<f64>().sqrt()
@@ -374,9 +353,9 @@ mod tests {
     fn bits_depend_neither_on_packing_nor_on_other_groups_of_rows() {
         for ((rows, depth, cols), transposed) in SHAPES.into_iter().flat_map(|shape| [(shape, false), (shape, true)]) {
             let (a, b) = (numbers(rows * depth, 5, false), numbers(depth * cols, 6, false));
-            let (a, b) = (left(&a, (rows, depth)), right(&b, (depth, cols), transposed));
+            let (a, b) = (operand(&a, (rows, depth), false), operand(&b, (depth, cols), transposed));
             let all = times(a, Right::Plain(b), cols, Factors::Quartered);
-            let elements = panel_elements::<f32>(depth);
+            let elements = panel_elements(depth, panel_width::<f32>());
             let mut panels = vec![f32::NAN; panel_count::<f32>(cols, Factors::Quartered) * elements];
             for (number, panel) in panels.chunks_mut(elements).enumerate() {
                 // SAFETY: a panel of this factor.
@@ -396,13 +375,13 @@ mod tests {
     fn narrow_vectors_give_the_same_bits_as_wide_ones() {
         let (rows, depth, cols) = (64, 256, 256);
         let (a, b) = (numbers(rows * depth, 7, false), numbers(depth * cols, 8, false));
-        let (a, b) = (left(&a, (rows, depth)), right(&b, (depth, cols), false));
+        let (a, b) = (operand(&a, (rows, depth), false), operand(&b, (depth, cols), false));
         let wide = times(a, Right::Plain(b), cols, Factors::Quartered);
         let Some(simd) = pulp::x86::V3::try_new() else { return };
         let panels = narrow_panels(b, 16);
         let mut narrow = vec![0f32; rows * cols];
         let out = MutOperand { data: narrow.as_mut_ptr(), shape: (rows, cols), stride: cols };
-        Simd::vectorize(simd, Run(out, a, Right::Panels(panels.as_ptr()), &mut Aligned::default()));
+        Simd::vectorize(simd, Run::<_, true>(out, a, Right::Panels(panels.as_ptr()), &mut Aligned::default()));
         assert_eq!(difference(&wide, &narrow), None);
     }
 
