@@ -1,6 +1,7 @@
-//! Memory that begins at a cache line, for the CPU engine's vectors.
+//! Memory that begins at a cache line, for the CPU engine's vectors, and in large pages where it is large.
 //!
-//! An allocator gives large blocks that begin 16 bytes into a line, so every vector of 64 bytes would straddle two.
+//! An allocator gives large blocks that begin 16 bytes into a line, so every vector of 64 bytes would straddle two. And an
+//! update goes through more pages of 4 KiB than the processor keeps the addresses of.
 
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -27,8 +28,12 @@ impl<R> Default for Aligned<R> {
 impl<R: bytemuck::Pod> Aligned<R> {
     /// `len` zeros.
     pub fn zeroed(len: usize) -> Self {
-        let lines = (len * size_of::<R>()).div_ceil(size_of::<Line>());
-        Self { lines: vec![bytemuck::Zeroable::zeroed(); lines], len, numbers: PhantomData }
+        let count = (len * size_of::<R>()).div_ceil(size_of::<Line>());
+        let mut lines = Vec::with_capacity(count);
+        ask_for_large_pages(&mut lines);
+        // Only now is the memory touched, and so laid out in pages.
+        lines.resize(count, bytemuck::Zeroable::zeroed());
+        Self { lines, len, numbers: PhantomData }
     }
 
     /// Makes it at least `len` long; if it has to grow, what it held is gone.
@@ -38,6 +43,27 @@ impl<R: bytemuck::Pod> Aligned<R> {
         }
     }
 }
+
+/// Asks for large pages under memory that nothing was written to yet. Where the system has none the memory is as good, only
+/// slower.
+#[cfg(target_os = "linux")]
+fn ask_for_large_pages(lines: &mut Vec<Line>) {
+    /// What they measure on most processors; smaller memory could hold none.
+    const LARGE: usize = 2 << 20;
+    let memory = lines.spare_capacity_mut();
+    if size_of_val(memory) < LARGE {
+        return;
+    }
+    // SAFETY: a question without arguments that are addresses.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
+    let skipped = memory.as_ptr().addr().wrapping_neg() % page;
+    let whole = (size_of_val(memory) - skipped) / page * page;
+    // SAFETY: whole pages inside the memory, whose contents stay as they are. An error is no matter.
+    unsafe { libc::madvise(memory.as_mut_ptr().byte_add(skipped).cast(), whole, libc::MADV_HUGEPAGE) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn ask_for_large_pages(_: &mut Vec<Line>) {}
 
 impl<R: bytemuck::Pod> Deref for Aligned<R> {
     type Target = [R];
