@@ -258,15 +258,22 @@ impl<R: Element> Strip<R> {
     unsafe fn tiles<S: Simd, const VECTORS: usize, const ROWS: usize>(self, simd: S, mut row: usize) -> usize {
         while row + ROWS <= self.rows {
             // SAFETY: rows below `self.rows`.
-            unsafe { self.tile::<S, VECTORS, ROWS>(simd, row) };
+            unsafe {
+                if self.goes_on {
+                    self.tile::<S, VECTORS, ROWS, true>(simd, row);
+                } else {
+                    self.tile::<S, VECTORS, ROWS, false>(simd, row);
+                }
+            }
             row += ROWS;
         }
         row
     }
 
-    /// `ROWS` rows by `VECTORS` vectors of columns, whose sums stay in registers.
+    /// `ROWS` rows by `VECTORS` vectors of columns, whose sums stay in registers. Sums that go on are code of their own: if
+    /// only they came from memory, those that begin with zero would pass through it too.
     #[inline(always)]
-    unsafe fn tile<S: Simd, const VECTORS: usize, const ROWS: usize>(self, simd: S, row: usize) {
+    unsafe fn tile<S: Simd, const VECTORS: usize, const ROWS: usize, const GOES_ON: bool>(self, simd: S, row: usize) {
         let lanes = lanes::<S, R>();
         let whole = self.cols == VECTORS * lanes;
         // SAFETY: elements of the operands, of the panel, or of the buffer on the stack.
@@ -274,7 +281,7 @@ impl<R: Element> Strip<R> {
             let left = self.left.add(row * self.left_strides.0);
             let out = self.out.add(row * self.stride);
             let mut sums = [[R::splat(simd, R::default()); VECTORS]; ROWS];
-            if self.goes_on {
+            if GOES_ON {
                 for (r, sums) in sums.iter_mut().enumerate() {
                     for (v, sum) in sums.iter_mut().enumerate() {
                         *sum = load_some::<S, R>(
