@@ -17,7 +17,7 @@ use crate::kernels::Aggregate;
 use crate::kernels::critic_loss::Reduction;
 use crate::kernels::random::stream;
 use crate::nets::ensemble::Pair;
-use crate::nets::{Ensemble, Flow, Mlp};
+use crate::nets::{Ensemble, Flow, Keep, Mlp};
 
 /// Settings of FQL. Defaults are the official repository's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Args)]
@@ -112,7 +112,7 @@ impl FqlConfig {
     /// Gradient reaches: critic. Stopped at: y, hence the target critic and the actor.
     fn critic_loss(&self, nets: &FqlNets, r: &mut Recorder<'_>, data: Pair) {
         let pair = steps::next_action(r, &nets.target_critic, &nets.actor, ("z_next", stream::Z_NEXT));
-        let q = nets.target_critic.forward(r.plan, "target/q", pair, false).q;
+        let q = nets.target_critic.forward(r.plan, "target/q", pair, Keep::Nothing).q;
         let aggregates = (self.q_agg.over_members(), Aggregate::First);
         let target = steps::Target { next_q: &[("next_q_actor", q)], aggregates, penalty: None };
         steps::bellman(r, &nets.critic, data, target, Reduction::Mean);

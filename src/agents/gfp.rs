@@ -24,7 +24,7 @@ use crate::kernels::metric::Statistic;
 use crate::kernels::random::stream;
 use crate::nets::ensemble::Pair;
 use crate::nets::flow::Condition;
-use crate::nets::{Ensemble, Flow, Mlp};
+use crate::nets::{Ensemble, Flow, Keep, Mlp};
 
 /// Which policies' values enter, and how they become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -193,7 +193,7 @@ impl GfpConfig {
         let mut next_q = Vec::new();
         if self.target_agg.uses_actor() {
             let pair = steps::next_action(r, &nets.target_critic, &nets.actor, noise);
-            next_q.push(("next_q_actor", nets.target_critic.forward(r.plan, "target/q actor", pair, false).q));
+            next_q.push(("next_q_actor", nets.target_critic.forward(r.plan, "target/q actor", pair, Keep::Nothing).q));
         }
         if self.target_agg.uses_vabc() {
             let pair = nets.target_critic.input(r.plan, r.batch());
@@ -205,7 +205,7 @@ impl GfpConfig {
             };
             steps::integrate(r, &nets.vabc, "target/flow", given, noise, pair.action);
             r.probe("next_action_flow", pair.action);
-            next_q.push(("next_q_flow", nets.target_critic.forward(r.plan, "target/q flow", pair, false).q));
+            next_q.push(("next_q_flow", nets.target_critic.forward(r.plan, "target/q flow", pair, Keep::Nothing).q));
         }
         let aggregates = (self.q_agg(), self.target_agg.over_candidates());
         let target = steps::Target { next_q: &next_q, aggregates, penalty: None };
@@ -232,13 +232,13 @@ impl GfpConfig {
     ///
     /// Gradient reaches: vabc. Stopped at: g, hence the target critic, the actor and lambda.
     fn vabc_loss(&self, nets: &GfpNets, r: &mut Recorder<'_>, data: Pair, (actor, flow, lambda): (Pair, Pair, Region)) {
-        let q_data = nets.target_critic.forward(r.plan, "guidance/q data", data, false).q;
+        let q_data = nets.target_critic.forward(r.plan, "guidance/q data", data, Keep::Nothing).q;
         let mut references = Vec::new();
         if self.guidance_agg.uses_actor() {
-            references.push(nets.target_critic.forward(r.plan, "guidance/q actor", actor, false).q);
+            references.push(nets.target_critic.forward(r.plan, "guidance/q actor", actor, Keep::Nothing).q);
         }
         if self.guidance_agg.uses_vabc() {
-            references.push(nets.target_critic.forward(r.plan, "guidance/q flow", flow, false).q);
+            references.push(nets.target_critic.forward(r.plan, "guidance/q flow", flow, Keep::Nothing).q);
         }
         let gate = Gate {
             guidance: self.guidance_fn.into(),

@@ -13,7 +13,7 @@ use crate::kernels::random::{counter, key, normal_pair, philox, stream};
 use crate::kernels::{Aggregate, best_candidate};
 use crate::nets::ensemble::Pair;
 use crate::nets::flow::Constant;
-use crate::nets::{Ensemble, Flow, Mlp, Scratch};
+use crate::nets::{Ensemble, Flow, Keep, Mlp, Scratch};
 
 /// Records a policy's forward pass.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl ActRecorder {
         let pair = critic.input(&mut self.plan, self.rows * count);
         self.observations.push(pair.observation);
         self.integrate(flow, steps, pair.action);
-        let q = critic.forward(&mut self.plan, "critic", pair, false).q;
+        let q = critic.forward(&mut self.plan, "critic", pair, Keep::Nothing).q;
         let action = self.plan.activations(self.rows, self.dims.action);
         best_candidate::record(&mut self.plan, "best of n", q, Aggregate::Min, pair.action, action);
         self.probes.extend([("candidates", pair.action), ("q", q)]);
@@ -218,7 +218,7 @@ impl Values {
         let Some(critic) = A::critic(&nets) else { return Ok(None) };
         let mut plan = PlanBuilder::new(parameters.memory.without_training());
         let input = critic.input(&mut plan, rows);
-        let q = critic.forward(&mut plan, "critic", input, false).q;
+        let q = critic.forward(&mut plan, "critic", input, Keep::Nothing).q;
         let (machine, plan) = on_cpu(plan, &parameters, weights, threads)?;
         Ok(Some(Self { machine, plan, input, q }))
     }

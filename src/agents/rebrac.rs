@@ -27,7 +27,7 @@ use crate::kernels::random::stream;
 use crate::kernels::td_target::Penalty;
 use crate::kernels::{Aggregate, bc_penalty, perturb};
 use crate::nets::ensemble::Pair;
-use crate::nets::{Ensemble, Mlp, Scratch};
+use crate::nets::{Ensemble, Keep, Mlp, Scratch};
 
 /// Settings of ReBRAC. Defaults are the official repository's, but for the penalties, which it leaves at 0 to be tuned:
 /// here those published for cube-single.
@@ -147,7 +147,7 @@ impl RebracConfig {
         perturb::record(r.plan, "target/action", (squashed, noise), bounds, pair.action);
         r.next_action(reference);
         r.probe("next_action_actor", pair.action);
-        let q = nets.target_critic.forward(r.plan, "target/q", pair, false).q;
+        let q = nets.target_critic.forward(r.plan, "target/q", pair, Keep::Nothing).q;
         let penalty = Penalty { action: pair.action, reference, weight: r.plan.scalar("alpha_critic") };
         let aggregates = (self.q_agg.over_members(), Aggregate::First);
         let target = steps::Target { next_q: &[("next_q_actor", q)], aggregates, penalty: Some(penalty) };

@@ -13,7 +13,7 @@ use crate::kernels::{
 };
 use crate::nets::ensemble::Pair;
 use crate::nets::flow::Condition;
-use crate::nets::{Ensemble, Flow, Mlp, Scratch};
+use crate::nets::{Ensemble, Flow, Keep, Mlp, Scratch};
 
 /// A noise's name and stream.
 pub(super) type Noise = (&'static str, u32);
@@ -92,7 +92,8 @@ pub(super) fn bellman(
     let candidates: Vec<Region> = next_q.iter().map(|&(_, q)| q).collect();
     td_target::record(r.plan, "target", &candidates, aggregates, penalty, (reward_mask, discount), target);
 
-    let values = critic.forward(r.plan, "critic", data, r.training());
+    let keep = if r.training() { Keep::Gradients } else { Keep::Nothing };
+    let values = critic.forward(r.plan, "critic", data, keep);
     let (d_q, terms) = (r.plan.activations(values.q.rows, 1), r.plan.activations(r.batch(), 1));
     critic_loss::record(r.plan, "critic", (values.q, target), reduction, (d_q, terms));
     if r.training() {
@@ -119,7 +120,7 @@ pub(super) fn bellman(
 pub(super) fn expectile_value(r: &mut Recorder<'_>, value: &Mlp, target_critic: &Ensemble, data: Pair) -> Region {
     let v = r.plan.activations(r.batch(), 1);
     let tape = value.forward_kept(r.plan, "value", data.observation, (v, Epilogue::None));
-    let q = target_critic.forward(r.plan, "value/target q", data, false).q;
+    let q = target_critic.forward(r.plan, "value/target q", data, Keep::Nothing).q;
     let expectile = r.plan.scalar("expectile");
     let (d_v, out) = (r.plan.activations(r.batch(), 1), r.plan.activations(r.batch(), 2));
     expectile_loss::record(r.plan, "value", (q, v), Aggregate::Min, expectile, (d_v, out));
@@ -201,7 +202,7 @@ pub(super) fn ascend(
     pair: Pair,
     (over_members, normalize): (Aggregate, bool),
 ) -> Ascent {
-    let values = critic.forward(r.plan, "critic at actor", pair, true);
+    let values = critic.forward(r.plan, "critic at actor", pair, Keep::InputGradient);
     let to = q_loss::Results {
         d_q: r.plan.activations(values.q.rows, 1),
         lambda: r.plan.activations(1, 1),

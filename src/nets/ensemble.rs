@@ -3,7 +3,7 @@
 use crate::engine::{Memory, PlanBuilder, Region};
 use crate::kernels::matmul_nn::Epilogue;
 
-use super::mlp::{Mlp, Scratch, Tape};
+use super::mlp::{Keep, Mlp, Tape};
 
 /// An ensemble of Q networks: Q_j(s, a), the input being [s | a].
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub struct Ensemble {
 pub struct Values {
     /// [members * rows, 1], member after member.
     pub q: Region,
-    /// One tape a member; empty unless kept.
+    /// One tape a member.
     tapes: Vec<Tape>,
 }
 
@@ -40,19 +40,15 @@ impl Ensemble {
         Region { cols, stride: cols, ..first }
     }
 
-    /// Records the values of `input`; with `keep`, what a backward pass needs stays.
-    pub fn forward(&self, plan: &mut PlanBuilder, label: &str, input: Pair, keep: bool) -> Values {
+    /// Records the values of `input`.
+    pub fn forward(&self, plan: &mut PlanBuilder, label: &str, input: Pair, keep: Keep) -> Values {
         let rows = input.whole.rows;
         let q = plan.activations(rows * self.members.len() as u32, 1);
         let mut tapes = Vec::new();
         for (j, member) in self.members.iter().enumerate() {
             let out = q.rows(j as u32 * rows, rows);
             let label = format!("{label}.{j}");
-            if keep {
-                tapes.push(member.forward_kept(plan, &label, input.whole, (out, Epilogue::None)));
-            } else {
-                member.forward(plan, &label, input.whole, (out, Epilogue::None), &mut Scratch::default());
-            }
+            tapes.push(member.forward_keeping(plan, &label, input.whole, (out, Epilogue::None), keep));
         }
         Values { q, tapes }
     }

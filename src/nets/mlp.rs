@@ -77,15 +77,35 @@ struct First {
     onto: Option<Epilogue>,
 }
 
+/// What a forward pass keeps: the less, the more of what it writes is still in the caches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Keep {
+    /// The output.
+    Nothing,
+    /// What leads back to the input, past the weights.
+    InputGradient,
+    /// What leads back to weights and input.
+    Gradients,
+}
+
 /// What a forward pass leaves behind for the backward pass.
 #[derive(Clone, Debug)]
 pub struct Tape {
-    /// Input of each dense layer, the first being the net's.
+    keep: Keep,
+    /// Input of each dense layer, the first being the net's; overwritten since unless all is kept.
     inputs: Vec<Region>,
     /// Derivative of each hidden layer's GELU.
     derivatives: Vec<Region>,
     /// What each hidden layer's norm saved.
     norms: Vec<Saved>,
+}
+
+impl Tape {
+    /// Whether a backward pass for `wanted` finds what it needs; if not, the plan has an error.
+    fn reaches(&self, plan: &mut PlanBuilder, label: &str, wanted: Keep) -> bool {
+        plan.check(label, self.keep >= wanted, || format!("{wanted:?} from a forward pass that kept {:?}", self.keep));
+        self.keep >= wanted
+    }
 }
 
 /// The part of an input that changes while the rest stays, and what the rest makes of the first layer's sums.
@@ -192,7 +212,7 @@ impl Mlp {
         (out, head): (Region, Epilogue),
         scratch: &mut Scratch,
     ) {
-        self.pass(plan, label, self.first(input), (out, head), Some(scratch));
+        self.pass(plan, label, self.first(input), (out, head), Keep::Nothing, scratch);
     }
 
     /// The same for an input of which only `part` is new. Layer norm or not, it is the first layer's product that is saved.
@@ -206,7 +226,7 @@ impl Mlp {
     ) {
         let onto = Epilogue::GeluOnto { base, shift };
         let first = First { x, kernel: self.segment_kernel(segment), bias: None, onto: Some(onto) };
-        self.pass(plan, label, first, to, Some(scratch));
+        self.pass(plan, label, first, to, Keep::Nothing, scratch);
     }
 
     /// Records what `x`, segment `segment` of an input, adds to the first layer's sums, and the bias too where `biased`, into a
@@ -219,9 +239,21 @@ impl Mlp {
         out
     }
 
-    /// The same, keeping everything that the backward pass needs.
+    /// The same, keeping everything that a backward pass needs.
     pub fn forward_kept(&self, plan: &mut PlanBuilder, label: &str, input: Region, to: (Region, Epilogue)) -> Tape {
-        self.pass(plan, label, self.first(input), to, None)
+        self.forward_keeping(plan, label, input, to, Keep::Gradients)
+    }
+
+    /// The same, keeping what `keep` says.
+    pub fn forward_keeping(
+        &self,
+        plan: &mut PlanBuilder,
+        label: &str,
+        input: Region,
+        to: (Region, Epilogue),
+        keep: Keep,
+    ) -> Tape {
+        self.pass(plan, label, self.first(input), to, keep, &mut Scratch::default())
     }
 
     /// The first layer of a whole input.
@@ -240,28 +272,28 @@ impl Mlp {
         label: &str,
         first: First,
         (out, head): (Region, Epilogue),
-        mut scratch: Option<&mut Scratch>,
+        keep: Keep,
+        scratch: &mut Scratch,
     ) -> Tape {
-        let keep = scratch.is_none();
-        let mut place = |plan: &mut PlanBuilder, (rows, cols)| match &mut scratch {
-            Some(scratch) => scratch.take(plan, rows, cols),
-            None => plan.activations(rows, cols),
+        let mut place = |plan: &mut PlanBuilder, (rows, cols), kept| {
+            if kept { plan.activations(rows, cols) } else { scratch.take(plan, rows, cols) }
         };
-        let mut tape = Tape { inputs: vec![first.x], derivatives: Vec::new(), norms: Vec::new() };
+        let mut tape = Tape { keep, inputs: vec![first.x], derivatives: Vec::new(), norms: Vec::new() };
         let hidden = &self.layers[..self.layers.len() - 1];
         let First { mut x, mut kernel, mut bias, onto } = first;
         for (i, layer) in hidden.iter().enumerate() {
             let label = format!("{label}/layer {i}");
             let shape = (first.x.rows, layer.kernel.cols);
-            let h = place(plan, shape);
-            let derivative = keep.then(|| plan.activations(shape.0, shape.1));
+            // The way back leads through what a norm reads, and to the weights through what the next layer does.
+            let h = place(plan, shape, keep >= if layer.norm.is_some() { Keep::InputGradient } else { Keep::Gradients });
+            let derivative = (keep > Keep::Nothing).then(|| plan.activations(shape.0, shape.1));
             let epilogue = onto.filter(|_| i == 0).unwrap_or(Epilogue::Gelu { derivative });
             matmul_nn::record(plan, &label, x, (kernel, bias), h, epilogue);
             (kernel, bias) = (self.layers[i + 1].kernel, Some(self.layers[i + 1].bias));
             x = h;
             if let Some(norm) = layer.norm {
-                let normal = place(plan, shape);
-                let stats = keep.then(|| plan.activations(shape.0, 2));
+                let normal = place(plan, shape, keep == Keep::Gradients);
+                let stats = (keep > Keep::Nothing).then(|| plan.activations(shape.0, 2));
                 let epsilon = plan.scalar(LAYER_NORM_EPSILON);
                 layer_norm::record(plan, &label, h, norm, normal, stats, epsilon);
                 x = normal;
@@ -276,13 +308,16 @@ impl Mlp {
 
     /// Records the gradients of the weights, from the gradient `d_out` at the output.
     pub fn backward(&self, plan: &mut PlanBuilder, label: &str, tape: &Tape, d_out: Region) {
+        if !tape.reaches(plan, label, Keep::Gradients) {
+            return;
+        }
         let mut d = d_out;
         for (i, layer) in self.layers.iter().enumerate().rev() {
             let label = format!("{label}/layer {i}");
             let (kernel, bias) = (Memory::gradient_of(layer.kernel), Memory::gradient_of(layer.bias));
             matmul_tn::record(plan, &label, tape.inputs[i], d, kernel, bias);
             if i > 0 {
-                d = self.step_back(plan, &label, tape, i, d, true);
+                d = self.step_back(plan, &label, tape, i, d, None);
             }
         }
     }
@@ -296,34 +331,52 @@ impl Mlp {
         d_out: Region,
         (segment, d_segment): (usize, Region),
     ) {
-        let mut d = d_out;
+        if !tape.reaches(plan, label, Keep::InputGradient) {
+            return;
+        }
+        let (mut d, mut scratch) = (d_out, Scratch::default());
         for i in (1..self.layers.len()).rev() {
-            d = self.step_back(plan, &format!("{label}/layer {i}"), tape, i, d, false);
+            d = self.step_back(plan, &format!("{label}/layer {i}"), tape, i, d, Some(&mut scratch));
         }
         matmul_nt::record(plan, &format!("{label}/input"), d, self.segment_kernel(segment), None, d_segment);
     }
 
-    /// From the gradient at the output of dense layer `i` to the gradient at the output of dense layer `i - 1`.
-    fn step_back(&self, plan: &mut PlanBuilder, label: &str, tape: &Tape, i: usize, d: Region, weights: bool) -> Region {
-        let shape = (d.rows, self.layers[i - 1].kernel.cols);
-        let back = plan.activations(shape.0, shape.1);
+    /// From the gradient at the output of dense layer `i` to the gradient at the output of dense layer `i - 1`; with `scratch`,
+    /// past the weights.
+    fn step_back(
+        &self,
+        plan: &mut PlanBuilder,
+        label: &str,
+        tape: &Tape,
+        i: usize,
+        d: Region,
+        mut scratch: Option<&mut Scratch>,
+    ) -> Region {
+        let mut place = |plan: &mut PlanBuilder| {
+            let shape = (d.rows, self.layers[i - 1].kernel.cols);
+            match &mut scratch {
+                Some(scratch) => scratch.take(plan, shape.0, shape.1),
+                None => plan.activations(shape.0, shape.1),
+            }
+        };
+        let back = place(plan);
         let Some(norm) = self.layers[i - 1].norm else {
             matmul_nt::record(plan, label, d, self.layers[i].kernel, Some(tape.derivatives[i - 1]), back);
             return back;
         };
         let saved = tape.norms[i - 1];
         matmul_nt::record(plan, label, d, self.layers[i].kernel, None, back);
-        if weights {
+        let through = place(plan);
+        if scratch.is_none() {
             let gradient = Affine { scale: Memory::gradient_of(norm.scale), bias: Memory::gradient_of(norm.bias) };
             layer_norm_gradient::record(plan, label, back, saved, gradient);
         }
-        let through = plan.activations(shape.0, shape.1);
         layer_norm_backward::record(plan, label, back, saved, norm.scale, through);
         through
     }
 }
 
-/// Places for passes that nobody goes back through: two in turn for each shape, over and over. Passes that share one run
+/// Places for what nobody comes back to: two in turn for each shape, over and over. Passes that share one run
 /// one after the other.
 #[derive(Debug, Default)]
 pub struct Scratch {
@@ -337,6 +390,50 @@ impl Scratch {
         match self.pair[self.next] {
             Some(region) if (region.rows, region.cols) == (rows, cols) => region,
             _ => *self.pair[self.next].insert(plan.activations(rows, cols)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROWS: u32 = 64;
+
+    /// Records a pass, and the way back to the input or to the weights: the elements of activations that it took, if it fits.
+    fn taken(norm: bool, keep: Keep, to_weights: bool) -> crate::error::Result<u32> {
+        let mut memory = Memory::new();
+        let net = Mlp::new(&mut memory, &[8, 4], &[32; 4], 1, norm);
+        memory.seal_trained();
+        let mut plan = PlanBuilder::new(memory);
+        let (input, out) = (net.input(&mut plan, ROWS), plan.activations(ROWS, 1));
+        let tape = net.forward_keeping(&mut plan, "net", input, (out, Epilogue::None), keep);
+        if to_weights {
+            net.backward(&mut plan, "net", &tape, out);
+        } else {
+            let d_segment = plan.activations(ROWS, 4);
+            net.backward_input(&mut plan, "net", &tape, out, (1, d_segment));
+        }
+        plan.finish()?;
+        Ok(plan.memory.used()[Arena::Activations.index()])
+    }
+
+    #[test]
+    fn the_way_back_past_the_weights_takes_less_room() {
+        for norm in [false, true] {
+            let [all, some] = [Keep::Gradients, Keep::InputGradient].map(|keep| taken(norm, keep, false).unwrap());
+            // Four layers' outputs, of which two places are left.
+            assert_eq!((all - some) / (ROWS * 32), 4 - 2, "norm: {norm}");
+        }
+        let [weights, input] = [true, false].map(|to_weights| taken(true, Keep::Gradients, to_weights).unwrap());
+        assert!(weights > input, "with a norm eight gradients against two places");
+    }
+
+    #[test]
+    fn there_is_no_way_back_to_what_was_not_kept() {
+        for (keep, to_weights) in [(Keep::Nothing, false), (Keep::Nothing, true), (Keep::InputGradient, true)] {
+            let error = taken(true, keep, to_weights).unwrap_err().to_string();
+            assert!(error.contains(&format!("kept {keep:?}")), "{error}");
         }
     }
 }

@@ -7,4 +7,4 @@ pub mod mlp;
 
 pub use ensemble::Ensemble;
 pub use flow::Flow;
-pub use mlp::{Mlp, Scratch, Tape, Tensor};
+pub use mlp::{Keep, Mlp, Scratch, Tape, Tensor};
