@@ -55,7 +55,7 @@ fn ask_for_large_pages(lines: &mut Vec<Line>) {
         return;
     }
     // SAFETY: a question without arguments that are addresses.
-    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
+    let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(LARGE);
     let skipped = memory.as_ptr().addr().wrapping_neg() % page;
     let whole = (size_of_val(memory) - skipped) / page * page;
     // SAFETY: whole pages inside the memory, whose contents stay as they are. An error is no matter.
