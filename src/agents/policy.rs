@@ -13,7 +13,7 @@ use crate::kernels::random::{counter, key, normal_pair, philox, stream};
 use crate::kernels::{Aggregate, best_candidate};
 use crate::nets::ensemble::Pair;
 use crate::nets::flow::Constant;
-use crate::nets::{Ensemble, Flow, Keep, Mlp, Scratch};
+use crate::nets::{Ensemble, Flow, Keep, Mlp};
 
 /// Records a policy's forward pass.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl ActRecorder {
         self.path.push(actor.segment(input, 1));
         let action = self.plan.activations(self.rows, self.dims.action);
         let clip = Epilogue::Clip { raw: None };
-        actor.forward(&mut self.plan, "actor", input, (action, clip), &mut Scratch::default());
+        actor.forward(&mut self.plan, "actor", input, (action, clip));
         action
     }
 
@@ -48,7 +48,7 @@ impl ActRecorder {
         let input = actor.input(&mut self.plan, self.rows);
         self.observations.push(actor.segment(input, 0));
         let action = self.plan.activations(self.rows, self.dims.action);
-        actor.forward(&mut self.plan, "actor", input, (action, head), &mut Scratch::default());
+        actor.forward(&mut self.plan, "actor", input, (action, head));
         action
     }
 

@@ -27,7 +27,7 @@ use crate::kernels::random::stream;
 use crate::kernels::td_target::Penalty;
 use crate::kernels::{Aggregate, bc_penalty, perturb};
 use crate::nets::ensemble::Pair;
-use crate::nets::{Ensemble, Keep, Mlp, Scratch};
+use crate::nets::{Ensemble, Keep, Mlp};
 
 /// Settings of ReBRAC. Defaults are the official repository's, but for the penalties, which it leaves at 0 to be tuned:
 /// here those published for cube-single.
@@ -141,7 +141,7 @@ impl RebracConfig {
         r.next_observation(pair.observation);
         let [squashed, noise, reference] = [(); 3].map(|()| r.plan.activations(r.batch(), r.action_dim()));
         let head = (squashed, Epilogue::Tanh);
-        nets.target_actor.forward(r.plan, "target/actor", pair.observation, head, &mut Scratch::default());
+        nets.target_actor.forward(r.plan, "target/actor", pair.observation, head);
         r.normal("policy_noise", stream::Z_NEXT, noise);
         let bounds = (r.plan.scalar("actor_noise"), r.plan.scalar("actor_noise_clip"));
         perturb::record(r.plan, "target/action", (squashed, noise), bounds, pair.action);

@@ -13,7 +13,7 @@ use crate::kernels::{
 };
 use crate::nets::ensemble::Pair;
 use crate::nets::flow::Condition;
-use crate::nets::{Ensemble, Flow, Keep, Mlp, Scratch};
+use crate::nets::{Ensemble, Flow, Keep, Mlp};
 
 /// A noise's name and stream.
 pub(super) type Noise = (&'static str, u32);
@@ -61,7 +61,7 @@ pub(super) fn next_action(r: &mut Recorder<'_>, critic: &Ensemble, actor: &Mlp, 
     let pair = critic.input(r.plan, r.batch());
     r.next_observation(pair.observation);
     let input = actor_input(r, actor, true, noise);
-    actor.forward(r.plan, "target/actor", input, (pair.action, Epilogue::Clip { raw: None }), &mut Scratch::default());
+    actor.forward(r.plan, "target/actor", input, (pair.action, Epilogue::Clip { raw: None }));
     r.probe("next_action_actor", pair.action);
     pair
 }
@@ -144,7 +144,7 @@ pub(super) fn implicit_critic(r: &mut Recorder<'_>, critic: &Ensemble, value: &M
     let input = value.input(r.plan, r.batch());
     r.next_observation(value.segment(input, 0));
     let next_v = r.plan.activations(r.batch(), 1);
-    value.forward(r.plan, "target/value", input, (next_v, Epilogue::None), &mut Scratch::default());
+    value.forward(r.plan, "target/value", input, (next_v, Epilogue::None));
     let target = Target { next_q: &[("next_v", next_v)], aggregates: (Aggregate::First, Aggregate::First), penalty: None };
     bellman(r, critic, data, target, Reduction::Sum)
 }

@@ -3,7 +3,8 @@
 use crate::engine::{Memory, PlanBuilder, Region};
 use crate::kernels::matmul_nn::Epilogue;
 
-use super::mlp::{Keep, Mlp, Tape};
+use super::mlp::Mlp;
+use super::tape::{Keep, Tape};
 
 /// An ensemble of Q networks: Q_j(s, a), the input being [s | a].
 #[derive(Clone, Debug)]

@@ -4,7 +4,8 @@ use crate::engine::{Memory, PlanBuilder, Region};
 use crate::kernels::matmul_nn::Epilogue;
 use crate::kernels::time_embedding::frequencies;
 
-use super::mlp::{Mlp, Part, Scratch, Tape};
+use super::mlp::{Mlp, Part};
+use super::tape::{Scratch, Tape};
 
 /// A velocity field. Its input is [s | x | t], the time as sines and cosines, or as it is.
 #[derive(Clone, Debug)]

@@ -8,6 +8,8 @@ use crate::kernels::layer_norm_backward::{self, Saved};
 use crate::kernels::matmul_nn::{self, Epilogue};
 use crate::kernels::{layer_norm_gradient, matmul_nt, matmul_tn};
 
+use super::tape::{Keep, Scratch, Tape};
+
 /// Scalar slot name of the layer norms' epsilon.
 pub const LAYER_NORM_EPSILON: &str = "layer_norm_epsilon";
 
@@ -75,37 +77,6 @@ struct First {
     bias: Option<Region>,
     /// What follows its product, if not the layer's GELU alone.
     onto: Option<Epilogue>,
-}
-
-/// What a forward pass keeps: the less, the more of what it writes is still in the caches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Keep {
-    /// The output.
-    Nothing,
-    /// What leads back to the input, past the weights.
-    InputGradient,
-    /// What leads back to weights and input.
-    Gradients,
-}
-
-/// What a forward pass leaves behind for the backward pass.
-#[derive(Clone, Debug)]
-pub struct Tape {
-    keep: Keep,
-    /// Input of each dense layer, the first being the net's; overwritten since unless all is kept.
-    inputs: Vec<Region>,
-    /// Derivative of each hidden layer's GELU.
-    derivatives: Vec<Region>,
-    /// What each hidden layer's norm saved.
-    norms: Vec<Saved>,
-}
-
-impl Tape {
-    /// Whether a backward pass for `wanted` finds what it needs; if not, the plan has an error.
-    fn reaches(&self, plan: &mut PlanBuilder, label: &str, wanted: Keep) -> bool {
-        plan.check(label, self.keep >= wanted, || format!("{wanted:?} from a forward pass that kept {:?}", self.keep));
-        self.keep >= wanted
-    }
 }
 
 /// The part of an input that changes while the rest stays, and what the rest makes of the first layer's sums.
@@ -203,20 +174,14 @@ impl Mlp {
         rows
     }
 
-    /// Records the forward pass of `input` into `out`, the head followed by `head`, with `scratch` for what lies between.
-    pub fn forward(
-        &self,
-        plan: &mut PlanBuilder,
-        label: &str,
-        input: Region,
-        (out, head): (Region, Epilogue),
-        scratch: &mut Scratch,
-    ) {
-        self.pass(plan, label, self.first(input), (out, head), Keep::Nothing, scratch);
+    /// Records the forward pass of `input` into a region, the head followed by an epilogue.
+    pub fn forward(&self, plan: &mut PlanBuilder, label: &str, input: Region, to: (Region, Epilogue)) {
+        self.forward_keeping(plan, label, input, to, Keep::Nothing);
     }
 
     /// The same for an input of which only `part` is new. Layer norm or not, it is the first layer's product that is saved.
-    pub fn forward_part(
+    /// `scratch` is for what lies between.
+    pub(super) fn forward_part(
         &self,
         plan: &mut PlanBuilder,
         label: &str,
@@ -275,9 +240,8 @@ impl Mlp {
         keep: Keep,
         scratch: &mut Scratch,
     ) -> Tape {
-        let mut place = |plan: &mut PlanBuilder, (rows, cols), kept| {
-            if kept { plan.activations(rows, cols) } else { scratch.take(plan, rows, cols) }
-        };
+        // Whether a way leads back at all, and whether to the weights.
+        let (back, to_weights) = (keep > Keep::Nothing, keep == Keep::Gradients);
         let mut tape = Tape { keep, inputs: vec![first.x], derivatives: Vec::new(), norms: Vec::new() };
         let hidden = &self.layers[..self.layers.len() - 1];
         let First { mut x, mut kernel, mut bias, onto } = first;
@@ -285,15 +249,15 @@ impl Mlp {
             let label = format!("{label}/layer {i}");
             let shape = (first.x.rows, layer.kernel.cols);
             // The way back leads through what a norm reads, and to the weights through what the next layer does.
-            let h = place(plan, shape, keep >= if layer.norm.is_some() { Keep::InputGradient } else { Keep::Gradients });
-            let derivative = (keep > Keep::Nothing).then(|| plan.activations(shape.0, shape.1));
+            let h = scratch.place(plan, shape, to_weights || back && layer.norm.is_some());
+            let derivative = back.then(|| plan.activations(shape.0, shape.1));
             let epilogue = onto.filter(|_| i == 0).unwrap_or(Epilogue::Gelu { derivative });
             matmul_nn::record(plan, &label, x, (kernel, bias), h, epilogue);
             (kernel, bias) = (self.layers[i + 1].kernel, Some(self.layers[i + 1].bias));
             x = h;
             if let Some(norm) = layer.norm {
-                let normal = place(plan, shape, keep == Keep::Gradients);
-                let stats = (keep > Keep::Nothing).then(|| plan.activations(shape.0, 2));
+                let normal = scratch.place(plan, shape, to_weights);
+                let stats = back.then(|| plan.activations(shape.0, 2));
                 let epsilon = plan.scalar(LAYER_NORM_EPSILON);
                 layer_norm::record(plan, &label, h, norm, normal, stats, epsilon);
                 x = normal;
@@ -311,13 +275,13 @@ impl Mlp {
         if !tape.reaches(plan, label, Keep::Gradients) {
             return;
         }
-        let mut d = d_out;
+        let (mut d, mut scratch) = (d_out, Scratch::default());
         for (i, layer) in self.layers.iter().enumerate().rev() {
             let label = format!("{label}/layer {i}");
             let (kernel, bias) = (Memory::gradient_of(layer.kernel), Memory::gradient_of(layer.bias));
             matmul_tn::record(plan, &label, tape.inputs[i], d, kernel, bias);
             if i > 0 {
-                d = self.step_back(plan, &label, tape, i, d, None);
+                d = self.step_back(plan, &label, tape, (i, d), true, &mut scratch);
             }
         }
     }
@@ -336,61 +300,37 @@ impl Mlp {
         }
         let (mut d, mut scratch) = (d_out, Scratch::default());
         for i in (1..self.layers.len()).rev() {
-            d = self.step_back(plan, &format!("{label}/layer {i}"), tape, i, d, Some(&mut scratch));
+            d = self.step_back(plan, &format!("{label}/layer {i}"), tape, (i, d), false, &mut scratch);
         }
         matmul_nt::record(plan, &format!("{label}/input"), d, self.segment_kernel(segment), None, d_segment);
     }
 
-    /// From the gradient at the output of dense layer `i` to the gradient at the output of dense layer `i - 1`; with `scratch`,
-    /// past the weights.
+    /// From the gradient `d` at the output of dense layer `i` to the gradient at the output of dense layer `i - 1`. Where it is
+    /// not for `weights`, nobody comes back to what lies between.
     fn step_back(
         &self,
         plan: &mut PlanBuilder,
         label: &str,
         tape: &Tape,
-        i: usize,
-        d: Region,
-        mut scratch: Option<&mut Scratch>,
+        (i, d): (usize, Region),
+        weights: bool,
+        scratch: &mut Scratch,
     ) -> Region {
-        let mut place = |plan: &mut PlanBuilder| {
-            let shape = (d.rows, self.layers[i - 1].kernel.cols);
-            match &mut scratch {
-                Some(scratch) => scratch.take(plan, shape.0, shape.1),
-                None => plan.activations(shape.0, shape.1),
-            }
-        };
-        let back = place(plan);
+        let shape = (d.rows, self.layers[i - 1].kernel.cols);
+        let back = scratch.place(plan, shape, weights);
         let Some(norm) = self.layers[i - 1].norm else {
             matmul_nt::record(plan, label, d, self.layers[i].kernel, Some(tape.derivatives[i - 1]), back);
             return back;
         };
         let saved = tape.norms[i - 1];
         matmul_nt::record(plan, label, d, self.layers[i].kernel, None, back);
-        let through = place(plan);
-        if scratch.is_none() {
+        let through = scratch.place(plan, shape, weights);
+        if weights {
             let gradient = Affine { scale: Memory::gradient_of(norm.scale), bias: Memory::gradient_of(norm.bias) };
             layer_norm_gradient::record(plan, label, back, saved, gradient);
         }
         layer_norm_backward::record(plan, label, back, saved, norm.scale, through);
         through
-    }
-}
-
-/// Places for what nobody comes back to: two in turn for each shape, over and over. Passes that share one run
-/// one after the other.
-#[derive(Debug, Default)]
-pub struct Scratch {
-    pair: [Option<Region>; 2],
-    next: usize,
-}
-
-impl Scratch {
-    fn take(&mut self, plan: &mut PlanBuilder, rows: u32, cols: u32) -> Region {
-        self.next = 1 - self.next;
-        match self.pair[self.next] {
-            Some(region) if (region.rows, region.cols) == (rows, cols) => region,
-            _ => *self.pair[self.next].insert(plan.activations(rows, cols)),
-        }
     }
 }
 

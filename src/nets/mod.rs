@@ -4,7 +4,9 @@ pub mod ensemble;
 pub mod flow;
 pub mod init;
 pub mod mlp;
+pub mod tape;
 
 pub use ensemble::Ensemble;
 pub use flow::Flow;
-pub use mlp::{Keep, Mlp, Scratch, Tape, Tensor};
+pub use mlp::{Mlp, Tensor};
+pub use tape::{Keep, Tape};
