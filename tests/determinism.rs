@@ -181,12 +181,19 @@ fn non_finite(engine: &Engine, config: &AgentConfig) -> Result<(), Failed> {
     Ok(())
 }
 
-fn threads(precision: Precision, config: &AgentConfig) -> Result<(), Failed> {
-    let on = |threads| trained(&Engine::cpu(Some(threads)).at(precision).unwrap(), config, &SEEDS[..1]);
-    let mut one = on(1);
-    for threads in [2, 3] {
-        let mut many = on(threads);
-        same(&format!("{threads} threads"), &state(&mut one, 0), &state(&mut many, 0))?;
+/// One lane, of which the threads take independent operations side by side, and four, which they take depth first.
+fn threads(precision: Precision, config_of: &dyn Fn(&[f64]) -> AgentConfig) -> Result<(), Failed> {
+    for lanes in [1, SEEDS.len()] {
+        let config = config_of(&ETAS[..lanes]);
+        let on = |threads| trained(&Engine::cpu(Some(threads)).at(precision).unwrap(), &config, &SEEDS[..lanes]);
+        let mut one = on(1);
+        for threads in [2, 3] {
+            let mut many = on(threads);
+            for lane in 0..lanes {
+                let name = format!("lane {lane} of {lanes} on {threads} threads");
+                same(&name, &state(&mut one, lane), &state(&mut many, lane))?;
+            }
+        }
     }
     Ok(())
 }
@@ -292,7 +299,7 @@ fn main() {
     for entry in ALL {
         trials.extend(trials_on("cpu", Some(&cpu), entry, config));
         trials.extend(trials_on("gpu", gpu.as_ref(), entry, config));
-        let test = move || threads(Precision::F32, &config(entry.defaults(), &ETAS[..1]));
+        let test = move || threads(Precision::F32, &|etas| config(entry.defaults(), etas));
         trials.push(Trial::test(format!("{}/cpu/threads", entry.name), test));
         trials.push(Trial::test(format!("{}/cpu/acting", entry.name), || acting(Precision::F32, entry.defaults())));
     }
@@ -300,11 +307,11 @@ fn main() {
     let test = move || variants(&config(gfp.defaults(), &ETAS[..1]));
     trials.push(Trial::test("gfp/gpu/variants", test).with_ignored_flag(gpu.is_none()));
     trials.extend(trials_on("quarters", Some(&cpu), gfp, quartered_config));
-    let test = move || threads(Precision::F32, &quartered_config(gfp.defaults(), &ETAS[..1]));
+    let test = move || threads(Precision::F32, &|etas| quartered_config(gfp.defaults(), etas));
     trials.push(Trial::test("gfp/quarters/threads", test));
     let mixed = bf16::available().then(|| -> EngineOf { Arc::new(|| Engine::cpu(Some(1)).at(Precision::Mixed).unwrap()) });
     trials.extend(trials_on("mixed", mixed.as_ref(), gfp, wide_config));
-    let test = move || threads(Precision::Mixed, &wide_config(gfp.defaults(), &ETAS[..1]));
+    let test = move || threads(Precision::Mixed, &|etas| wide_config(gfp.defaults(), etas));
     trials.push(Trial::test("gfp/mixed/threads", test).with_ignored_flag(mixed.is_none()));
     let test = || acting(Precision::Mixed, gfp.defaults());
     trials.push(Trial::test("gfp/mixed/acting", test).with_ignored_flag(mixed.is_none()));

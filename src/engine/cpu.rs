@@ -1,8 +1,10 @@
 //! Replays a plan on the processor by calling each operation's twin.
 //!
 //! Every thread walks through the whole plan, section by section; in each the threads share out the blocks of all operations
-//! and lanes, and meet before the next. Blocks are cut by shape, so the bits do not depend on the number of threads.
+//! and lanes. A thread that finds no block left goes on to the next section that need not wait for others' blocks. Blocks are cut
+//! by shape, so the bits do not depend on the number of threads.
 
+mod order;
 mod profile;
 mod section;
 
@@ -13,8 +15,10 @@ use super::packed::Packed;
 use super::plan::Plan;
 use super::precision::Precision;
 use super::real::Real;
+pub use order::Ordered;
+use order::sections;
 use profile::{Turn, Watch};
-use section::{Section, Task, sections};
+use section::{Section, Task};
 
 /// A number type that has twins.
 pub trait Twinned: Real {
@@ -136,14 +140,14 @@ impl<R: Twinned> CpuMemory<R> {
         }
     }
 
-    /// Runs `plan` `updates` times on `threads` threads.
-    pub fn run(&mut self, plan: &Plan, updates: u32, threads: usize) {
+    /// Runs a plan `updates` times on `threads` threads.
+    pub fn run(&mut self, plan: &Ordered, updates: u32, threads: usize) {
         self.run_watched(plan, updates, &mut vec![(); threads]);
     }
 
     /// The same on a thread for each of `watches`, which is told what its thread does.
-    fn run_watched<W: Watch>(&mut self, plan: &Plan, updates: u32, watches: &mut [W]) {
-        self.packed.make_room(&plan.ops);
+    fn run_watched<W: Watch>(&mut self, plan: &Ordered, updates: u32, watches: &mut [W]) {
+        self.packed.make_room(&plan.plan.ops);
         let sections = sections(plan, &self.packed, self.lanes, watches.len());
         let shared = self.shared();
         std::thread::scope(|scope| {
@@ -190,7 +194,8 @@ struct Shared<'a, R> {
     precision: Precision,
 }
 
-// SAFETY: the threads of a replay write disjoint elements between two meetings (the contract of `Context`).
+// SAFETY: whatever two threads do at the same time, neither writes what the other touches (the contract of `Context`): blocks of a
+// section, and sections of which neither waits for the other, have no hazards.
 unsafe impl<R: Sync> Sync for Shared<'_, R> {}
 
 impl<R: Real> Shared<'_, R> {
@@ -221,14 +226,20 @@ impl<R: Twinned> Shared<'_, R> {
             }
             Task::Pack(matrix) => {
                 let weights = self.floats[Arena::Weights.index()].wrapping_add(lane * self.strides[Arena::Weights.index()]);
-                // SAFETY: blocks are panels, each claimed once; nobody writes weights meanwhile, since packing has its own section.
+                // SAFETY: blocks are panels, each claimed once; nobody writes the weights meanwhile, since packing waits for who wrote them
+                // before, and is waited for by who reads the panels, and so by who writes the weights after.
                 unsafe { self.packed.fill(self.panels, (*matrix, block as usize), lane, weights) };
             }
         }
     }
 }
 
-/// What one thread does: in every section of every update, blocks as long as there are any, then a wait for the others'.
+/// How many sections beyond the first with blocks left a thread looks at for one that it may start: what it would find further
+/// on, it would make long before it is needed.
+const AHEAD: usize = 8;
+
+/// What one thread does: blocks as long as there are any that may start, of the first section that has one; else a wait for the
+/// others.
 fn replay<R: Twinned, W: Watch>(
     shared: &Shared<'_, R>,
     sections: &[Section<'_, R>],
@@ -236,25 +247,26 @@ fn replay<R: Twinned, W: Watch>(
     (thread, watch): (usize, &mut W),
 ) {
     for update in 0..updates {
-        for (number, section) in sections.iter().enumerate() {
-            let (mut tries, mut waits) = (0u32, false);
-            loop {
-                if let Some((part, block)) = section.claim(update, thread) {
-                    watch.turn(Turn::Block(number, block));
-                    shared.run_block(section, block);
-                    part.finish();
-                    (tries, waits) = (0, false);
-                    continue;
-                }
+        // Sections before `left` have no block left, those before `done` are done.
+        let (mut left, mut done) = (0, 0);
+        let (mut tries, mut waits) = (0u32, false);
+        while done < sections.len() {
+            let mut near = (left..sections.len().min(left + AHEAD)).filter(|&number| sections[number].after <= done);
+            if let Some((number, (part, block))) = near.find_map(|number| Some((number, sections[number].claim(update, thread)?)))
+            {
+                watch.turn(Turn::Block(number, block));
+                shared.run_block(&sections[number], block);
+                part.finish();
+                (tries, waits) = (0, false);
+            } else {
                 if !waits {
                     watch.turn(Turn::Wait);
                     waits = true;
                 }
-                if section.is_done(update) {
-                    break;
-                }
                 rest(&mut tries);
             }
+            left += sections[left..].iter().take_while(|section| section.is_claimed(update)).count();
+            done += sections[done..].iter().take_while(|section| section.is_done(update)).count();
         }
     }
     watch.turn(Turn::Wait);

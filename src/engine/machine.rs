@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::bf16;
-use super::cpu::{CpuMemory, Twinned};
+use super::cpu::{CpuMemory, Ordered, Twinned};
 use super::gpu::{Gpu, GpuMachine};
 use super::memory::{Memory, Region};
 use super::plan::Plan;
@@ -262,7 +262,7 @@ fn check_len(region: Region, found: usize) -> Result<()> {
 pub struct CpuMachine<R> {
     /// The arenas.
     pub memory: CpuMemory<R>,
-    plans: Vec<(Plan, usize)>,
+    plans: Vec<(Ordered, usize)>,
     datasets: Vec<Records>,
     threads: usize,
 }
@@ -281,7 +281,7 @@ impl<R: Twinned> CpuMachine<R> {
     }
 
     fn load(&mut self, plan: &Plan, dataset: usize) -> Result<PlanId> {
-        self.plans.push((plan.clone(), dataset));
+        self.plans.push((Ordered::new(plan, self.memory.lanes(), self.threads), dataset));
         Ok(PlanId(self.plans.len() - 1))
     }
 

@@ -6,11 +6,14 @@
 //! puts a barrier before each. Scheduling uses slack: an operation waits until its kernel runs anyway, unless the
 //! critical path is waiting for it.
 
+mod hazards;
+
 use std::fmt;
 
 use super::kernel::{Kernel, PART, Problem};
 use super::memory::{Arena, Memory, Region};
 use crate::error::{Error, Result};
+use hazards::Hazards;
 
 /// One operation of a plan: a kernel, one problem, and what it touches.
 #[derive(Clone, Debug)]
@@ -191,7 +194,7 @@ impl PlanBuilder {
         if let Some(error) = self.error.take() {
             return Err(error);
         }
-        Ok(Plan::schedule(std::mem::take(&mut self.ops)))
+        Ok(Plan::schedule(std::mem::take(&mut self.ops), Hazards::groups))
     }
 }
 
@@ -218,12 +221,13 @@ pub struct Plan {
 }
 
 impl Plan {
-    fn schedule(mut ops: Vec<Op>) -> Self {
+    /// Operations in an order that `ordered` finds for them: the groups that run together.
+    fn schedule(mut ops: Vec<Op>, ordered: impl Fn(&Hazards, &[Op]) -> Vec<Vec<usize>>) -> Self {
         let hazards = Hazards::of(&ops);
         for (op, level) in ops.iter_mut().zip(&hazards.level) {
             op.level = *level;
         }
-        let order = hazards.groups(&ops);
+        let order = ordered(&hazards, &ops);
         let mut slots: Vec<Option<Op>> = ops.into_iter().map(Some).collect();
         let mut plan = Self { levels: hazards.level.iter().copied().max().unwrap_or(0), ..Self::default() };
         for group in order {
@@ -239,7 +243,21 @@ impl Plan {
     #[must_use]
     pub fn without_sampling(&self) -> Self {
         // The order of execution respects every hazard, so it is as good to schedule from as the recorded one.
-        Self::schedule(self.ops.iter().filter(|op| !op.sampling).cloned().collect())
+        Self::schedule(self.ops.iter().filter(|op| !op.sampling).cloned().collect(), Hazards::groups)
+    }
+
+    /// The same operations one by one, in the order that a processor's caches like best: what was made last is read first.
+    #[must_use]
+    pub(super) fn depth_first(&self) -> Self {
+        let dispatched = self.dispatches.iter().flat_map(|dispatch| &self.ops[dispatch.ops.clone()]);
+        Self::schedule(dispatched.cloned().collect(), Hazards::depth_first)
+    }
+
+    /// For each dispatch the numbers of those before it that it must come after.
+    pub(super) fn hazards(&self) -> Vec<Vec<usize>> {
+        let ops = |number: usize| self.ops[self.dispatches[number].ops.clone()].iter();
+        let precedes = |earlier, later| ops(later).any(|later| ops(earlier).any(|earlier| earlier.precedes(later)));
+        (0..self.dispatches.len()).map(|later| (0..later).filter(|&earlier| precedes(earlier, later)).collect()).collect()
     }
 
     /// The dispatches of some kernels alone, in their order.
@@ -257,70 +275,6 @@ impl Plan {
     /// Floating-point operations of its matrix products, for one lane.
     pub fn product_flops(&self) -> u64 {
         self.ops.iter().map(Op::product_flops).sum()
-    }
-}
-
-/// The hazards of a list of operations.
-struct Hazards {
-    /// Operations that must come before each.
-    before: Vec<Vec<usize>>,
-    /// Operations that must come after each.
-    after: Vec<Vec<usize>>,
-    /// Longest chain that ends at each.
-    level: Vec<u32>,
-    /// Longest chain that starts at each.
-    height: Vec<u32>,
-}
-
-impl Hazards {
-    fn of(ops: &[Op]) -> Self {
-        let n = ops.len();
-        let (mut before, mut after) = (vec![Vec::new(); n], vec![Vec::new(); n]);
-        for later in 0..n {
-            for earlier in 0..later {
-                if ops[earlier].precedes(&ops[later]) {
-                    before[later].push(earlier);
-                    after[earlier].push(later);
-                }
-            }
-        }
-        let mut level = vec![1; n];
-        for i in 0..n {
-            level[i] = before[i].iter().map(|&b: &usize| level[b] + 1).max().unwrap_or(1);
-        }
-        let mut height = vec![1; n];
-        for i in (0..n).rev() {
-            height[i] = after[i].iter().map(|&a: &usize| height[a] + 1).max().unwrap_or(1);
-        }
-        Self { before, after, level, height }
-    }
-
-    /// Groups that run together, in order. A kernel whose every remaining operation is ready runs at once: waiting could
-    /// merge nothing more. Otherwise it is the kernel of the most urgent ready operation, with everything of that kernel
-    /// that is ready. Urgent is what has the longest chain behind it; among equals, what was recorded first.
-    fn groups(&self, ops: &[Op]) -> Vec<Vec<usize>> {
-        let together = |a: usize, b: usize| std::ptr::eq(ops[a].kernel, ops[b].kernel) && ops[a].chunk == ops[b].chunk;
-        let mut waiting: Vec<usize> = self.before.iter().map(Vec::len).collect();
-        let mut ready: Vec<usize> = (0..ops.len()).filter(|&i| waiting[i] == 0).collect();
-        let mut groups = Vec::new();
-        loop {
-            let complete = |i: usize| (0..ops.len()).all(|j| waiting[j] == 0 || !together(i, j));
-            let urgency = |&i: &usize| (complete(i), self.height[i], std::cmp::Reverse(i));
-            let Some(chosen) = ready.iter().copied().max_by_key(urgency) else { break };
-            let (mut group, rest): (Vec<_>, Vec<_>) = ready.into_iter().partition(|&i| together(i, chosen));
-            group.sort_unstable();
-            ready = rest;
-            for &done in &group {
-                for &next in &self.after[done] {
-                    waiting[next] -= 1;
-                    if waiting[next] == 0 {
-                        ready.push(next);
-                    }
-                }
-            }
-            groups.push(group);
-        }
-        groups
     }
 }
 

@@ -2,8 +2,7 @@
 
 use std::time::Instant;
 
-use super::{CpuMemory, Task, Twinned, sections};
-use crate::engine::plan::Plan;
+use super::{CpuMemory, Ordered, Task, Twinned, sections};
 use crate::engine::profile::{Doing, Profile, Span};
 
 /// What a thread turns to.
@@ -41,14 +40,14 @@ impl Watch for Notes {
 
 impl<R: Twinned> CpuMemory<R> {
     /// Runs `plan` as [`CpuMemory::run`] does, and tells where the time went.
-    pub fn profile(&mut self, plan: &Plan, updates: u32, threads: usize) -> Profile {
-        let begin = Instant::now();
+    pub fn profile(&mut self, ordered: &Ordered, updates: u32, threads: usize) -> Profile {
+        let (plan, begin) = (&ordered.plan, Instant::now());
         // Room for an update's turns at once, so that noting them seldom allocates.
         let turns = (plan.ops.iter().map(|op| op.blocks() as usize).sum::<usize>() + 4 * plan.dispatches.len()) * self.lanes;
         let mut notes: Vec<Notes> =
             (0..threads).map(|_| Notes { begin, turns: Vec::with_capacity(turns * updates as usize) }).collect();
-        self.run_watched(plan, updates, &mut notes);
-        let sections = sections(plan, &self.packed, self.lanes, threads);
+        self.run_watched(ordered, updates, &mut notes);
+        let sections = sections(ordered, &self.packed, self.lanes, threads);
         let doing = |turn: Turn| match turn {
             Turn::Wait => Doing::Waiting,
             Turn::Block(place, block) => {
