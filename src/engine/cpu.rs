@@ -141,14 +141,14 @@ impl<R: Twinned> CpuMemory<R> {
     }
 
     /// Runs a plan `updates` times on `threads` threads.
-    pub fn run(&mut self, plan: &Ordered, updates: u32, threads: usize) {
-        self.run_watched(plan, updates, &mut vec![(); threads]);
+    pub fn run(&mut self, ordered: &Ordered, updates: u32, threads: usize) {
+        self.run_watched(ordered, updates, &mut vec![(); threads]);
     }
 
     /// The same on a thread for each of `watches`, which is told what its thread does.
-    fn run_watched<W: Watch>(&mut self, plan: &Ordered, updates: u32, watches: &mut [W]) {
-        self.packed.make_room(&plan.plan.ops);
-        let sections = sections(plan, &self.packed, self.lanes, watches.len());
+    fn run_watched<W: Watch>(&mut self, ordered: &Ordered, updates: u32, watches: &mut [W]) {
+        self.packed.make_room(&ordered.plan.ops);
+        let sections = sections(ordered, &self.packed, self.lanes, watches.len());
         let shared = self.shared();
         std::thread::scope(|scope| {
             let mut threads = watches.iter_mut().enumerate();
@@ -226,8 +226,8 @@ impl<R: Twinned> Shared<'_, R> {
             }
             Task::Pack(matrix) => {
                 let weights = self.floats[Arena::Weights.index()].wrapping_add(lane * self.strides[Arena::Weights.index()]);
-                // SAFETY: blocks are panels, each claimed once; nobody writes the weights meanwhile, since packing waits for who wrote them
-                // before, and is waited for by who reads the panels, and so by who writes the weights after.
+                // SAFETY: blocks are panels, each claimed once; nobody writes the weights meanwhile, since packing waits for who
+                // wrote them before, and is waited for by who reads the panels, and so by who writes the weights after.
                 unsafe { self.packed.fill(self.panels, (*matrix, block as usize), lane, weights) };
             }
         }

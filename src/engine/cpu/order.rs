@@ -30,7 +30,7 @@ impl Ordered {
     /// The order that suits `threads` threads and so many lanes: depth first, if each operation has at least two parts for each of
     /// them. Otherwise as it is, with independent operations side by side.
     pub fn new(plan: &Plan, lanes: usize, threads: usize) -> Self {
-        let deep = threads == 1 || parts(plan) as usize * lanes >= 2 * threads;
+        let deep = threads == 1 || lanes >= busy(plan, threads);
         let plan = if deep { plan.depth_first() } else { plan.clone() };
         Self { before: plan.hazards(), plan }
     }
@@ -59,13 +59,13 @@ const CACHED: u64 = 8 << 20;
 /// How many lanes go through an update together: as many as keep all threads busy, and as have their packed weights in the
 /// caches. With more, each section would find the weights gone that the one before packed or read.
 fn together(plan: &Plan, lane_bytes: u64, threads: usize) -> usize {
-    let busy = (2 * threads).div_ceil(parts(plan) as usize);
-    busy.max((CACHED / lane_bytes.max(1)) as usize).max(1)
+    busy(plan, threads).max((CACHED / lane_bytes.max(1)) as usize).max(1)
 }
 
-/// Into how many parts the largest operation of a lane is cut along its rows.
-fn parts(plan: &Plan) -> u32 {
-    plan.ops.iter().filter(|op| op.parted_rows().is_some()).map(Op::blocks).max().unwrap_or(1)
+/// How many lanes it takes until the largest operation, cut along its rows, has two parts for each thread.
+fn busy(plan: &Plan, threads: usize) -> usize {
+    let parts = plan.ops.iter().filter(|op| op.parted_rows().is_some()).map(Op::blocks).max().unwrap_or(1);
+    (2 * threads).div_ceil(parts as usize)
 }
 
 /// Appends the sections of some lanes.
@@ -76,13 +76,14 @@ fn of_lanes<'a, R: Twinned>(
     lanes: Range<usize>,
     threads: usize,
 ) {
-    // Number of sections up to the end of each chain. Lanes have nothing to do with each other.
-    let mut ends: Vec<usize> = Vec::with_capacity(chains.len());
+    // Number of sections up to the end of so many chains. Before the first there is nothing to wait for: not for other lanes.
+    let mut ends = vec![0];
     for Chain { stages, packs, after, packs_after } in chains {
-        let sections = |ends: &[usize], chains: usize| chains.checked_sub(1).map_or(0, |last| ends[last]);
+        let mut needed = ends[*after];
         if !packs.is_empty() {
             let packing = packs.iter().map(|&matrix| (Task::Pack(matrix), packed.count(matrix) as u32));
-            all.push(Section::shared_out(packing, lanes.clone(), threads).after(sections(&ends, *packs_after)));
+            all.push(Section::shared_out(packing, lanes.clone(), threads).after(ends[*packs_after]));
+            needed = all.len();
         }
         let run = |op: usize| {
             let spoils = plan.ops[op].writes.iter().flat_map(|region| packed.overlapping(*region)).collect();
@@ -93,8 +94,7 @@ fn of_lanes<'a, R: Twinned>(
             [dispatch] => Section::shared_out(dispatch.ops.clone().map(run), lanes.clone(), threads),
             stages => Section::of_stages(stages.iter().map(|dispatch| dispatch.ops.clone().map(run)), lanes.clone(), threads),
         };
-        let packed_before = if packs.is_empty() { 0 } else { all.len() };
-        all.push(section.after(sections(&ends, *after).max(packed_before)));
+        all.push(section.after(needed));
         ends.push(all.len());
     }
 }
