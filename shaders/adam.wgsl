@@ -1,4 +1,4 @@
-// Adam with bias correction, in place, over the whole trained range.
+// Adam with bias correction, in place, over a range of the trained weights.
 //   m <- beta1 m + (1 - beta1) g    v <- beta2 v + (1 - beta2) g^2    w <- w - lr (m / c1) / (sqrt(v / c2) + epsilon)
 // Kingma & Ba 2015, Alg. 1; epsilon outside the root, as `optax.adam`. Gradients, first and second moments are the thirds
 // of the training arena, each `trained` elements, laid out like the weights; corrections: [1, 2] = [c1, c2]. An

@@ -236,10 +236,11 @@ impl<R: Twinned> Shared<'_, R> {
 
 /// How many sections beyond the first with blocks left a thread looks at for one that it may start: what it would find further
 /// on, it would make long before it is needed.
-const AHEAD: usize = 8;
+const AHEAD: usize = 16;
 
 /// What one thread does: blocks as long as there are any that may start, of the first section that has one; else a wait for the
-/// others.
+/// others. The first thread prefers what streams through memory, the others what does not: two that stream share the memory's
+/// pace, and one that streams beside one that computes has it alone.
 fn replay<R: Twinned, W: Watch>(
     shared: &Shared<'_, R>,
     sections: &[Section<'_, R>],
@@ -251,9 +252,13 @@ fn replay<R: Twinned, W: Watch>(
         let (mut left, mut done) = (0, 0);
         let (mut tries, mut waits) = (0u32, false);
         while done < sections.len() {
-            let mut near = (left..sections.len().min(left + AHEAD)).filter(|&number| sections[number].after <= done);
-            if let Some((number, (part, block))) = near.find_map(|number| Some((number, sections[number].claim(update, thread)?)))
-            {
+            let is_done = |needed: usize| needed < done || sections[needed].is_done(update);
+            let near = (left..sections.len().min(left + AHEAD)).filter(|&number| sections[number].may_start(is_done));
+            let claim = |streams: bool| {
+                let mut alike = near.clone().filter(|&number| sections[number].streams == streams);
+                alike.find_map(|number| Some((number, sections[number].claim(update, thread)?)))
+            };
+            if let Some((number, (part, block))) = claim(thread == 0).or_else(|| claim(thread != 0)) {
                 watch.turn(Turn::Block(number, block));
                 shared.run_block(&sections[number], block);
                 part.finish();

@@ -60,6 +60,9 @@ pub trait Operation: 'static {
     /// Whether the blocks, where they are as many as there are [parts](PART) of the rows of what it writes first, keep to those
     /// rows: block b then touches only part b of every region of activations that has as many rows.
     const BY_ROWS: bool = false;
+    /// Whether it goes once through much memory and computes little, so that memory alone sets its pace. A processor lets one
+    /// thread do it late in an update, beside what others compute.
+    const STREAMS: bool = false;
     /// Into how many blocks the twin's work is cut. Blocks write disjoint elements, and depend on the shape only, never
     /// on the number of threads.
     fn blocks(problem: &Self::Problem) -> u32;
@@ -116,6 +119,8 @@ pub struct Kernel {
     pub packed_read: Option<PackedRead>,
     /// Whether the twin's blocks keep to rows; see [`Operation::BY_ROWS`].
     pub by_rows: bool,
+    /// Whether memory sets its pace; see [`Operation::STREAMS`].
+    pub streams: bool,
     /// Blocks of a problem's twin.
     pub blocks: fn(&[u32]) -> u32,
     /// The twin at f32.
@@ -136,6 +141,7 @@ impl Kernel {
             shaders: O::SHADERS,
             packed_read: O::PACKED_READ,
             by_rows: O::BY_ROWS,
+            streams: O::STREAMS,
             blocks: |words| O::blocks(&typed::<O::Problem>(words)),
             twin_f32: vectorised::<O>,
             twin_f64: |words, cx, block| O::twin::<f64>(&typed::<O::Problem>(words), cx, block),

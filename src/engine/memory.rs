@@ -117,6 +117,8 @@ impl Region {
 pub struct Memory {
     used: [u32; 4],
     trained: u32,
+    /// Where each net's weights end.
+    nets: Vec<u32>,
 }
 
 impl Memory {
@@ -133,6 +135,11 @@ impl Memory {
         region
     }
 
+    /// Ends a net: its weights are those allocated since the last one ended.
+    pub fn end_net(&mut self) {
+        self.nets.push(self.used[Arena::Weights.index()]);
+    }
+
     /// Ends the range of trained weights and lays out its gradients and moments. Call once, after the last trained net
     /// and before the first target.
     pub fn seal_trained(&mut self) {
@@ -145,7 +152,7 @@ impl Memory {
     pub fn without_training(&self) -> Self {
         let mut used = self.used;
         used[Arena::Training.index()] = 0;
-        Self { used, ..*self }
+        Self { used, ..self.clone() }
     }
 
     /// Elements of the trained range, padding included.
@@ -153,9 +160,13 @@ impl Memory {
         self.trained
     }
 
-    /// The whole trained range, as one row.
-    pub const fn trained_weights(&self) -> Region {
-        Region { arena: Arena::Weights, offset: 0, rows: 1, cols: self.trained, stride: self.trained }
+    /// The trained range net by net, each as one row; what no net ended counts as one.
+    pub fn trained_nets(&self) -> Vec<Region> {
+        let mut ends: Vec<u32> = self.nets.iter().copied().filter(|&end| end < self.trained).collect();
+        ends.push(self.trained);
+        let starts = [0].into_iter().chain(ends.iter().copied());
+        let net = |(offset, end)| Region { arena: Arena::Weights, offset, rows: 1, cols: end - offset, stride: end - offset };
+        starts.zip(ends.iter().copied()).map(net).collect()
     }
 
     /// The gradient of a trained weight: same shape, same offset, in the training arena.
@@ -218,5 +229,24 @@ mod tests {
         assert_eq!(Memory::gradient_of(w).offset, w.offset);
         assert_eq!(memory.moment_of(w, 2).offset, w.offset + 2 * memory.trained());
         assert_eq!(memory.used()[Arena::Training.index()], 3 * memory.trained());
+    }
+
+    #[test]
+    fn trained_nets_share_out_the_trained_range() {
+        let mut memory = Memory::new();
+        for (rows, cols) in [(5, 7), (2, 3)] {
+            memory.alloc(Arena::Weights, rows, cols);
+            memory.alloc(Arena::Weights, 1, cols);
+            memory.end_net();
+        }
+        memory.seal_trained();
+        memory.alloc(Arena::Weights, 5, 7);
+        memory.end_net();
+        let nets: Vec<_> = memory.trained_nets().iter().map(|net| (net.offset, net.cols)).collect();
+        assert_eq!(nets, [(0, 64), (64, 32)], "of whole lines, and without the target");
+        let mut one = Memory::new();
+        one.alloc(Arena::Weights, 5, 7);
+        one.seal_trained();
+        assert_eq!(one.trained_nets().len(), 1);
     }
 }

@@ -1,6 +1,7 @@
-//! `adam`: one optimiser step over the whole trained range.
+//! `adam`: one optimiser step of a range of trained weights.
 
 use super::prelude::*;
+use crate::engine::Memory;
 
 problem! {
     /// m <- beta1 m + (1-beta1) g; v <- beta2 v + (1-beta2) g^2; w <- w - lr (m/c1) / (sqrt(v/c2) + epsilon).
@@ -36,6 +37,8 @@ impl Operation for Adam {
     type Problem = AdamProblem;
     const NAME: &'static str = "adam";
     const SHADERS: &'static [Shader] = &[shader!("adam", groups: |p: AdamProblem| (p.count / 4).div_ceil(256))];
+
+    const STREAMS: bool = true;
 
     fn blocks(p: &AdamProblem) -> u32 {
         p.count.div_ceil(BLOCK)
@@ -77,22 +80,23 @@ pub struct Constants {
     pub epsilon: u32,
 }
 
-/// Steps every trained weight of `plan.memory`. `corrections` ([1, 2]) come from the clock.
+/// Steps every trained weight of `plan.memory`, net by net: one whose gradient is ready need not wait for the others.
+/// `corrections` ([1, 2]) come from the clock.
 pub fn record(plan: &mut PlanBuilder, corrections: Region, constants: Constants) {
-    let weights = plan.memory.trained_weights();
-    let moments = [1, 2].map(|order| plan.memory.moment_of(weights, order));
-    let gradient = Region { arena: TRAINING, ..weights };
-    let problem = AdamProblem {
-        start: 0,
-        count: weights.cols,
-        trained: weights.cols,
-        corrections: corrections.offset,
-        learning_rate: constants.learning_rate,
-        beta1: constants.beta1,
-        beta2: constants.beta2,
-        epsilon: constants.epsilon,
-        ..Default::default()
-    };
-    let [first, second] = moments.map(|moment| Region { arena: TRAINING, ..moment });
-    plan.push("adam", &KERNEL, &problem, &[weights, gradient, first, second, corrections], &[weights, first, second]);
+    for weights in plan.memory.trained_nets() {
+        let gradient = Memory::gradient_of(weights);
+        let [first, second] = [1, 2].map(|order| plan.memory.moment_of(weights, order));
+        let problem = AdamProblem {
+            start: weights.offset,
+            count: weights.cols,
+            trained: plan.memory.trained(),
+            corrections: corrections.offset,
+            learning_rate: constants.learning_rate,
+            beta1: constants.beta1,
+            beta2: constants.beta2,
+            epsilon: constants.epsilon,
+            ..Default::default()
+        };
+        plan.push("adam", &KERNEL, &problem, &[weights, gradient, first, second, corrections], &[weights, first, second]);
+    }
 }

@@ -33,6 +33,8 @@ impl Operation for Ema {
     const NAME: &'static str = "ema";
     const SHADERS: &'static [Shader] = &[shader!("ema", "turn", groups: |p: EmaProblem| (p.count / 4).div_ceil(256))];
 
+    const STREAMS: bool = true;
+
     fn blocks(p: &EmaProblem) -> u32 {
         p.count.div_ceil(BLOCK)
     }

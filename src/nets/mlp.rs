@@ -105,6 +105,7 @@ impl Mlp {
             layers.push(Layer { kernel, bias, norm });
             inputs = width;
         }
+        memory.end_net();
         Self { layers, segments: segments.to_vec() }
     }
 

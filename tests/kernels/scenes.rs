@@ -257,7 +257,7 @@ fn adam_scenes() -> Vec<Scene> {
         let mut memory = Memory::new();
         memory.alloc(Arena::Weights, 1, elements);
         memory.seal_trained();
-        let weights = memory.trained_weights();
+        let weights = memory.trained_nets()[0];
         let moments = [0, 1, 2].map(|order| memory.moment_of(weights, order));
         let mut s = SceneBuilder::new(memory);
         let [gradient, first, second] = moments;

@@ -76,65 +76,73 @@ fn of_lanes<'a, R: Twinned>(
     lanes: Range<usize>,
     threads: usize,
 ) {
-    // Number of sections up to the end of so many chains. Before the first there is nothing to wait for: not for other lanes.
-    let mut ends = vec![0];
-    for Chain { stages, packs, after, packs_after } in chains {
-        let mut needed = ends[*after];
-        if !packs.is_empty() {
-            let packing = packs.iter().map(|&matrix| (Task::Pack(matrix), packed.count(matrix) as u32));
-            all.push(Section::shared_out(packing, lanes.clone(), threads).after(ends[*packs_after]));
-            needed = all.len();
+    // The sections of each chain: of its packing, if it packs anything, and of its stages.
+    let (mut packing, mut stages) = (Vec::new(), Vec::new());
+    for chain in chains {
+        packing.push(all.len());
+        if !chain.packs.is_empty() {
+            let panels = chain.packs.iter().map(|&matrix| (Task::Pack(matrix), packed.count(matrix) as u32));
+            let needs = chain.packs_need.iter().map(|&writer| stages[writer]).collect();
+            all.push(Section::shared_out(panels, lanes.clone(), threads).needing(needs));
         }
         let run = |op: usize| {
             let spoils = plan.ops[op].writes.iter().flat_map(|region| packed.overlapping(*region)).collect();
             let task = Task::Run { op, twin: R::twin(plan.ops[op].kernel), problem: &plan.ops[op].problem, spoils };
             (task, plan.ops[op].blocks())
         };
-        let section = match &plan.dispatches[stages.clone()] {
+        let dispatches = &plan.dispatches[chain.stages.clone()];
+        let section = match dispatches {
             [dispatch] => Section::shared_out(dispatch.ops.clone().map(run), lanes.clone(), threads),
             stages => Section::of_stages(stages.iter().map(|dispatch| dispatch.ops.clone().map(run)), lanes.clone(), threads),
         };
-        all.push(section.after(needed));
-        ends.push(all.len());
+        let needed = chain.needs.iter().map(|&earlier| stages[earlier]);
+        let needs = needed.chain(chain.reads_packed.iter().map(|&packer| packing[packer])).collect();
+        stages.push(all.len());
+        all.push(section.needing(needs).streaming(dispatches.iter().all(|dispatch| dispatch.kernel.streams)));
     }
 }
 
 /// Dispatches that are the stages of one section, and the matrices to be packed before it.
+#[derive(Debug)]
 struct Chain {
     stages: Range<usize>,
     packs: Vec<usize>,
-    /// How many of the chains, from the first on, must be done before this one's stages.
-    after: usize,
-    /// And how many before its packing: up to the last that writes one of the matrices.
-    packs_after: usize,
+    /// Chains whose stages must be done before its own.
+    needs: BTreeSet<usize>,
+    /// Chains whose packing must be done before, its own among them.
+    reads_packed: BTreeSet<usize>,
+    /// Chains whose stages must be done before its packing: those that wrote the matrices last.
+    packs_need: BTreeSet<usize>,
 }
 
 /// The plan's dispatches in chains. Where a matrix has to be packed a section begins, so that it is packed just then: packed
 /// earlier it would have left the caches.
 fn chains<R: Element>(Ordered { plan, before }: &Ordered, packed: &Packed<R>) -> Vec<Chain> {
     let mut chains: Vec<Chain> = Vec::new();
-    // The matrices that are packed, and the number of chains up to the last that writes each.
-    let (mut ready, mut written) = (BTreeSet::new(), BTreeMap::new());
+    // The chain that packed each matrix as it is now, and the last that wrote it.
+    let (mut packer, mut writer) = (BTreeMap::new(), BTreeMap::new());
     // The chain of each dispatch.
     let mut chain_of: Vec<usize> = Vec::with_capacity(plan.dispatches.len());
     for (number, dispatch) in plan.dispatches.iter().enumerate() {
         let ops = &plan.ops[dispatch.ops.clone()];
-        let wanted = ops.iter().filter_map(|op| packed.wanted(op));
-        let packs: Vec<_> = wanted.filter(|matrix| ready.insert(*matrix)).collect();
+        let wanted: BTreeSet<usize> = ops.iter().filter_map(|op| packed.wanted(op)).collect();
+        let packs: Vec<usize> = wanted.iter().copied().filter(|matrix| !packer.contains_key(matrix)).collect();
         let goes_on = |chain: &Chain| packs.is_empty() && follows(plan, &plan.dispatches[chain.stages.clone()], dispatch);
         if !chains.last().is_some_and(goes_on) {
-            let packs_after = packs.iter().filter_map(|matrix| written.get(matrix)).copied().max().unwrap_or(0);
-            chains.push(Chain { stages: number..number, packs, after: 0, packs_after });
+            packer.extend(packs.iter().map(|&matrix| (matrix, chains.len())));
+            let packs_need = packs.iter().filter_map(|matrix| writer.get(matrix)).copied().collect();
+            let stages = number..number;
+            chains.push(Chain { stages, packs, needs: BTreeSet::new(), reads_packed: BTreeSet::new(), packs_need });
         }
         let last = chains.len() - 1;
-        let needed = before[number].iter().map(|&earlier| chain_of[earlier]).filter(|&chain| chain < last);
-        let after = needed.max().map_or(0, |chain| chain + 1);
-        chains[last].stages.end += 1;
-        chains[last].after = chains[last].after.max(after);
+        let chain = &mut chains[last];
+        chain.stages.end += 1;
+        chain.needs.extend(before[number].iter().map(|&earlier| chain_of[earlier]).filter(|&earlier| earlier < last));
+        chain.reads_packed.extend(wanted.iter().map(|matrix| packer[matrix]));
         chain_of.push(last);
         for matrix in ops.iter().flat_map(|op| &op.writes).flat_map(|region| packed.overlapping(*region)) {
-            ready.remove(&matrix);
-            written.insert(matrix, chains.len());
+            packer.remove(&matrix);
+            writer.insert(matrix, last);
         }
     }
     chains
@@ -239,7 +247,7 @@ mod tests {
         static PRODUCT: Kernel =
             Kernel { packed_read: Some(PackedRead { index: 1, transposed: false }), ..Kernel::of::<Work<true>>() };
         let mut plan = PlanBuilder::new(Memory::new());
-        let [a, b, c, d, e] = [0; 5].map(|_| plan.activations(ROWS, 8));
+        let [a, b, c, d, e, f] = [0; 6].map(|_| plan.activations(ROWS, 8));
         let weights = [0; 2].map(|_| plan.memory.alloc(Arena::Weights, 8, 8));
         let problem = RowsProblem { rows: ROWS, ..Default::default() };
         plan.push("first", &PRODUCT, &problem, &[a, weights[0]], &[b]);
@@ -247,21 +255,28 @@ mod tests {
         plan.push("sums", &WHOLE, &problem, &[b], &[d]);
         plan.push("step", &WHOLE, &problem, &[d], &[weights[0]]);
         plan.push("again", &PRODUCT, &problem, &[d, weights[0]], &[e]);
+        plan.push("beside", &PRODUCT, &problem, &[a, weights[1]], &[f]);
         let ordered = Ordered::new(&plan.finish().unwrap(), 2, 2);
         let labels: Vec<_> = ordered.plan.ops.iter().map(|op| op.label.as_str()).collect();
-        assert_eq!(labels, ["first", "second", "sums", "step", "again"]);
+        assert_eq!(labels, ["beside", "first", "second", "sums", "step", "again"]);
         let mut packed = Packed::<f32>::new(2, Precision::F32);
         packed.lay_out(&ordered.plan.ops);
         let chains = chains(&ordered, &packed);
-        // Matrices packed; for how many chains that waits, and how many the stages wait for.
-        let found: Vec<_> = chains.iter().map(|chain| (chain.packs.len(), chain.packs_after, chain.after)).collect();
-        assert_eq!(found, [(1, 0, 0), (1, 0, 1), (0, 0, 1), (0, 0, 3), (1, 4, 4)]);
+        let stages: Vec<_> = chains.iter().map(|chain| chain.stages.clone()).collect();
+        assert_eq!(
+            stages,
+            [0..1, 1..3, 3..4, 4..5, 5..6],
+            "the second goes on where the first ends, with panels made before both"
+        );
 
         // One lane after the other: the second packs at once, and waits for nothing but its own.
         let mut all = Vec::new();
         (0..2).for_each(|lane| of_lanes(&mut all, (&ordered.plan, &packed), &chains, lane..lane + 1, 2));
-        let after: Vec<_> = all.iter().map(|section| section.after).collect();
-        assert_eq!(after, [0, 1, 0, 3, 2, 5, 6, 7, 0, 9, 0, 11, 10, 13, 14, 15]);
+        let needs: Vec<&[usize]> = all.iter().map(|section| section.needs.as_slice()).collect();
+        // Packing and product of "beside"; packing and products of "first" and "second"; "sums"; "step"; packing and product.
+        let first: [&[usize]; 8] = [&[], &[0], &[], &[2, 0], &[3], &[4, 3], &[5], &[6, 5, 4]];
+        let second: [&[usize]; 8] = [&[], &[8], &[], &[10, 8], &[11], &[12, 11], &[13], &[14, 13, 12]];
+        assert_eq!(needs, [first, second].concat());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Work that the threads of a replay share out, and who does what of it.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -20,8 +21,10 @@ pub(super) struct Section<'a, R> {
     opens: Vec<u32>,
     /// The parts that each thread begins with.
     own: Vec<Range<usize>>,
-    /// How many of the sections, from the first on, must be done before one of its blocks may start.
-    pub after: usize,
+    /// The sections that must be done before one of its blocks may start, the latest first.
+    pub needs: Vec<usize>,
+    /// Whether memory sets its pace.
+    pub streams: bool,
 }
 
 /// What the blocks do.
@@ -60,7 +63,7 @@ impl<'a, R> Section<'a, R> {
         let cut = |part: usize| (blocks.len() * part / threads) as u32;
         let parts = (0..threads).map(|part| Part::of(cut(part)..cut(part + 1))).collect();
         let own = (0..threads).map(|thread| thread..thread + 1).collect();
-        Self { tasks, blocks, parts, opens: Vec::new(), own, after: 0 }
+        Self { tasks, blocks, parts, opens: Vec::new(), own, needs: Vec::new(), streams: false }
     }
 
     /// The tasks of each stage with their numbers of blocks, which are all the same: a part for each block and lane.
@@ -84,12 +87,22 @@ impl<'a, R> Section<'a, R> {
         let start = |part: usize| (part * tasks.len()) as u32;
         let parts = (0..number).map(|part| Part::of(start(part)..start(part + 1))).collect();
         let own = |thread| number * thread / threads..number * (thread + 1) / threads;
-        Self { tasks, blocks, parts, opens, own: (0..threads).map(own).collect(), after: 0 }
+        Self { tasks, blocks, parts, opens, own: (0..threads).map(own).collect(), needs: Vec::new(), streams: false }
     }
 
-    /// The same section, whose blocks wait for so many of the first sections.
-    pub fn after(self, sections: usize) -> Self {
-        Self { after: sections, ..self }
+    /// The same section, whose blocks wait for these sections.
+    pub fn needing(self, sections: BTreeSet<usize>) -> Self {
+        Self { needs: sections.into_iter().rev().collect(), ..self }
+    }
+
+    /// The same, at the pace of memory or not.
+    pub fn streaming(self, streams: bool) -> Self {
+        Self { streams, ..self }
+    }
+
+    /// Whether all sections that it needs are `done`.
+    pub fn may_start(&self, done: impl Fn(usize) -> bool) -> bool {
+        self.needs.iter().all(|&section| done(section))
     }
 
     /// A block of update `update` that nobody has and that may start, of the thread's own parts if there is one, and of the

@@ -61,13 +61,15 @@ impl Hazards {
 
     /// One after the other, what was made last read first: each comes as soon as it can after what it reads, and a layer's
     /// gradients are made on the way back, while what they need is still in a processor's caches. Of those that read what is
-    /// equally new the first is the one with the shortest chain behind it, so that nothing is left lying for the end.
+    /// equally new the first is the one with the shortest chain behind it, so that nothing is left lying for the end. What only
+    /// streams through memory comes when nothing else is ready: its operands are too large to be in a cache at any time.
     pub fn depth_first(&self, ops: &[Op]) -> Vec<Vec<usize>> {
         let mut queue = Queue::new(self);
         // When the newest of what it reads was made.
         let mut newest = vec![0; ops.len()];
         let mut order = Vec::new();
-        while let Some(chosen) = queue.ready.iter().copied().max_by_key(|&i| (newest[i], Reverse((self.height[i], i)))) {
+        let key = |i: usize, newest: &[usize]| (!ops[i].kernel.streams, newest[i], Reverse((self.height[i], i)));
+        while let Some(chosen) = queue.ready.iter().copied().max_by_key(|&i| key(i, &newest)) {
             order.push(vec![chosen]);
             queue.ready.retain(|&i| i != chosen);
             queue.run(chosen);
@@ -170,6 +172,24 @@ mod tests {
         assert_eq!(*before("loss"), [1, 3]);
         assert_eq!(*before("average"), [2], "it overwrites what b1 reads");
         assert_eq!(*before("adam"), [0, 5, 7, 9, 10]);
+    }
+
+    #[test]
+    fn what_streams_through_memory_comes_last() {
+        static STREAMS: Kernel = Kernel { streams: true, ..Kernel::of::<Work>() };
+        let mut memory = Memory::new();
+        let [x, gradient, weights, a, b, c, d] = [0; 7].map(|_| memory.alloc(Arena::Activations, 1, 4));
+        let order = |step: &'static Kernel| {
+            let mut plan = PlanBuilder::new(Memory::new());
+            plan.push("gradient", &WORK, &NoProblem::default(), &[x], &[gradient]);
+            plan.push("step", step, &NoProblem::default(), &[gradient], &[weights]);
+            for (label, read, write) in [("a", a, b), ("b", b, c), ("c", c, d)] {
+                plan.push(label, &WORK, &NoProblem::default(), &[read], &[write]);
+            }
+            plan.finish().unwrap().depth_first().ops.into_iter().map(|op| op.label).collect::<Vec<_>>()
+        };
+        assert_eq!(order(&WORK), ["gradient", "step", "a", "b", "c"]);
+        assert_eq!(order(&STREAMS), ["gradient", "a", "b", "c", "step"]);
     }
 
     #[test]
