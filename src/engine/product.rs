@@ -14,7 +14,7 @@ use super::aligned::Aligned;
 use super::bf16;
 use super::precision::Precision;
 pub use element::Element;
-use fetch::{fetch, fetch_early};
+use fetch::{fetch, fetch_early, settle, write_past};
 use panel::pack_with;
 #[cfg(target_arch = "x86_64")]
 pub use panel::transpose;
@@ -88,6 +88,13 @@ const UPRIGHT: usize = 16;
 /// the left factor lie too far apart for the processor to foresee the next.
 const AHEAD: usize = 8;
 
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+/// Bytes from which a block of a weights' gradient goes past the caches. In them it would take the place of what is read sooner,
+/// and each line that is written would be read first.
+const PAST_CACHES: usize = 128 << 10;
+
 /// Rows up to which packing the right factor would cost more than it saves: each packed element serves that few products.
 const UNPACKED_ROWS: usize = 4;
 
@@ -154,11 +161,21 @@ impl<R: Element, const QUARTERED: bool> pulp::WithSimd for Run<'_, R, QUARTERED>
         unsafe {
             if upright {
                 panels::<S, R, 1>(simd, self.0, self.1, self.2, self.3);
+                settle();
             } else {
                 panels::<S, R, 2>(simd, self.0, self.1, self.2, self.3);
             }
         }
     }
+}
+
+/// Whether an upright product's result is written past the caches: it is large, a weights' gradient that nobody reads before the
+/// optimiser does, and its rows are whole lines.
+fn goes_past_caches<R>(out: MutOperand<R>) -> bool {
+    let bytes = |elements: usize| elements * size_of::<R>();
+    bytes(out.shape.0 * out.shape.1) >= PAST_CACHES
+        && out.data.addr().is_multiple_of(LINE)
+        && bytes(out.stride).is_multiple_of(LINE)
 }
 
 /// The product, panel after panel of `VECTORS` vectors of columns: one for upright tiles.
@@ -171,6 +188,7 @@ unsafe fn panels<S: Simd, R: Element, const VECTORS: usize>(
     space: &mut Aligned<R>,
 ) {
     let wide = VECTORS * lanes::<S, R>();
+    let past_caches = VECTORS == 1 && lhs.shape.1 <= DEPTH && goes_past_caches(out);
     for first in (0..lhs.shape.1).step_by(DEPTH) {
         let depth = DEPTH.min(lhs.shape.1 - first);
         for col in (0..out.shape.1).step_by(wide) {
@@ -201,6 +219,7 @@ unsafe fn panels<S: Simd, R: Element, const VECTORS: usize>(
                     rows: out.shape.0,
                     cols,
                     goes_on: first > 0,
+                    past_caches,
                 };
                 match (VECTORS, cols > lanes::<S, R>()) {
                     (1, _) => strip.run_upright::<S>(simd),
@@ -226,6 +245,8 @@ struct Strip<R> {
     cols: usize,
     /// Whether `out` holds the sum over what lies before this panel's depth.
     goes_on: bool,
+    /// Whether the result is written past the caches, in whole lines.
+    past_caches: bool,
 }
 
 impl<R: Element> Strip<R> {
@@ -312,7 +333,11 @@ impl<R: Element> Strip<R> {
             }
             for (r, sums) in sums.iter().enumerate() {
                 let out = out.add(r * self.stride);
-                if whole {
+                if ROWS == UPRIGHT && whole && self.past_caches {
+                    for (v, sum) in sums.iter().enumerate() {
+                        write_past(out.add(v * lanes).cast::<R::Vector<S>>(), *sum);
+                    }
+                } else if whole {
                     for (v, sum) in sums.iter().enumerate() {
                         out.add(v * lanes).cast::<R::Vector<S>>().write_unaligned(*sum);
                     }
@@ -382,6 +407,27 @@ mod tests {
                     assert!(row[cols..].iter().all(|x| x.is_nan()), "written beside row {i} of {rows} x {depth} x {cols}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn results_that_go_past_the_caches_are_the_same() {
+        let (rows, depth, cols, stride) = (272, 40, 144, 160);
+        let (a, b) = (numbers(rows * depth, 5), numbers(depth * cols, 6));
+        let (a, b) = (operand(&a, (rows, depth), true), operand(&b, (depth, cols), false));
+        let mut aligned = Aligned::<f32>::zeroed(rows * stride);
+        aligned.fill(f32::NAN);
+        let out = MutOperand { data: aligned.as_mut_ptr(), shape: (rows, cols), stride };
+        assert!(goes_past_caches(out));
+        assert!(!goes_past_caches(MutOperand { data: out.data.wrapping_add(1), ..out }), "not at a line's begin");
+        assert!(!goes_past_caches(MutOperand { stride: stride + 4, ..out }), "rows that are not whole lines");
+        assert!(!goes_past_caches(MutOperand { shape: (16, cols), ..out }), "small");
+        // SAFETY: the vectors have these shapes.
+        unsafe { product(out, a, Right::Plain(b), Factors::Whole) };
+        let expected = expected(a, b);
+        for (i, row) in aligned.chunks(stride).enumerate() {
+            assert_eq!(row[..cols], expected[i * cols..][..cols], "row {i}");
+            assert!(row[cols..].iter().all(|x| x.is_nan()), "written beside row {i}");
         }
     }
 
