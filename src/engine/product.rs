@@ -14,6 +14,7 @@ use super::aligned::Aligned;
 use super::bf16;
 use super::precision::Precision;
 pub use element::Element;
+pub use fetch::fetch_row;
 use fetch::{fetch, fetch_early, settle, write_past};
 use panel::pack_with;
 #[cfg(target_arch = "x86_64")]
@@ -224,6 +225,7 @@ unsafe fn panels<S: Simd, R: Element, const VECTORS: usize>(
                 match (VECTORS, cols > lanes::<S, R>()) {
                     (1, _) => strip.run_upright::<S>(simd),
                     (_, true) => strip.run::<S, 2>(simd),
+                    (_, false) if strip.run_narrow::<S>() => {}
                     (_, false) => strip.run::<S, 1>(simd),
                 }
             }
@@ -261,6 +263,24 @@ impl<R: Element> Strip<R> {
             let row = self.tiles::<S, VECTORS, 2>(simd, row);
             self.tiles::<S, VECTORS, 1>(simd, row);
         }
+    }
+
+    /// Tiles of half a vector of columns, if that is all there is and vectors are AVX-512's: of AVX2's a core makes two in the
+    /// time of one. A net's head is that narrow. False if there is nothing better than a whole vector.
+    #[inline(always)]
+    unsafe fn run_narrow<S: Simd>(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        if size_of::<R::Vector<S>>() == 64 && 2 * self.cols <= lanes::<S, R>() {
+            use pulp::x86::V3;
+            // SAFETY: a processor that has AVX-512 has AVX2; rows below `self.rows`.
+            unsafe {
+                let narrow = V3::new_unchecked();
+                let row = self.tiles::<V3, 1, 8>(narrow, 0);
+                self.tiles::<V3, 1, 1>(narrow, row);
+            }
+            return true;
+        }
+        false
     }
 
     /// Tiles for a transposed left factor.

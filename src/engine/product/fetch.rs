@@ -12,7 +12,13 @@ pub fn fetch<R>(place: *const R) {
     let _ = place;
 }
 
-/// The same for later: into the second-level cache, where there is room for it.
+/// Asks for the lines of a row soon.
+#[inline(always)]
+pub fn fetch_row<R>(row: &[R]) {
+    row.iter().step_by(64 / size_of::<R>()).for_each(|place| fetch(std::ptr::from_ref(place)));
+}
+
+/// The same as [`fetch`] for later: into the second-level cache, where there is room for it.
 #[inline(always)]
 pub fn fetch_early<R>(place: *const R) {
     #[cfg(target_arch = "x86_64")]
