@@ -62,7 +62,8 @@ impl Hazards {
     /// One after the other, what was made last read first: each comes as soon as it can after what it reads, and a layer's
     /// gradients are made on the way back, while what they need is still in a processor's caches. Of those that read what is
     /// equally new the first is the one with the shortest chain behind it, so that nothing is left lying for the end. What only
-    /// streams through memory comes when nothing else is ready: its operands are too large to be in a cache at any time.
+    /// streams through memory comes when nothing else is ready: nobody waits for it, and made at once it would find half of a
+    /// large gradient in another core's caches.
     pub fn depth_first(&self, ops: &[Op]) -> Vec<Vec<usize>> {
         let mut queue = Queue::new(self);
         // When the newest of what it reads was made.
